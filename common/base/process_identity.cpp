@@ -1,0 +1,54 @@
+#include "common/base/process_identity.h"
+
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+namespace ts {
+namespace {
+
+std::string read_proc_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> start_ticks_from_stat(std::string_view stat) {
+  const std::size_t name_end = stat.rfind(')');
+  if (name_end == std::string_view::npos) return std::nullopt;
+  std::istringstream fields{std::string(stat.substr(name_end + 1))};
+  std::string field;
+  constexpr int kStateField = 3;
+  constexpr int kStartTimeField = 22;
+  for (int number = kStateField; fields >> field; ++number) {
+    if (number == kStateField && (field == "Z" || field == "X")) return std::nullopt;
+    if (number == kStartTimeField) {
+      try {
+        return std::stoull(field);
+      } catch (const std::exception&) {
+        return std::nullopt;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<ProcessIdentity> identify_process(pid_t pid) {
+  if (pid <= 0) return std::nullopt;
+  const auto start = start_ticks_from_stat(read_proc_file("/proc/" + std::to_string(pid) + "/stat"));
+  if (!start) return std::nullopt;
+  return ProcessIdentity{pid, *start, current_boot_id()};
+}
+
+std::string current_boot_id() {
+  std::string id = read_proc_file("/proc/sys/kernel/random/boot_id");
+  while (!id.empty() && (id.back() == '\n' || id.back() == ' ')) id.pop_back();
+  return id;
+}
+
+bool is_alive(const ProcessIdentity& identity) {
+  return identify_process(identity.pid) == identity;
+}
+
+}  // namespace ts

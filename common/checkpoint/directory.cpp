@@ -1,0 +1,220 @@
+#include "common/checkpoint/directory.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "common/base/text.h"
+
+namespace ts::checkpoint {
+namespace {
+
+constexpr mode_t kFileMode = 0644;  // less the process's umask
+constexpr mode_t kDirectoryMode = 0755;
+constexpr std::size_t kWriteBytesMax = std::size_t{64} << 20;
+
+std::string_view advice_for(int error) {
+  switch (error) {
+    case ENOSPC:
+      return "; free some space on this file system";
+    case EDQUOT:
+      return "; the quota is used up";
+    case EROFS:
+      return "; the file system is read-only: remount it, or set checkpoints.directory to a writable place";
+    case EACCES:
+    case EPERM:
+      return "; give this user write permission, or set checkpoints.directory to a writable place";
+    case EFBIG:
+      return "; a file size limit (ulimit -f) is in force";
+    case EIO:
+      return "; the device reports errors: check the disk";
+    default:
+      return "";
+  }
+}
+
+template <class Call>
+auto retry_interrupted(Call&& call) {
+  auto result = call();
+  while (result == -EINTR) result = call();
+  return result;
+}
+
+}  // namespace
+
+Error Directory::failure(std::string_view verb, std::string_view name, int negative_errno) const {
+  const int error = -negative_errno;
+  const ErrorKind kind = error == ENOENT ? ErrorKind::not_found : ErrorKind::cannot_write;
+  return make_error(kind, "could not " + std::string(verb) + " " + path_of(name) + ": " + std::strerror(error) +
+                              std::string(advice_for(error)) + ".");
+}
+
+std::string Directory::path_of(std::string_view name) const {
+  if (name.empty()) return escape_control(path_.string());
+  return escape_control((path_ / name).string());
+}
+
+Result<Directory> Directory::open(const std::filesystem::path& path, Create create, FileSystem& fs) {
+  const std::string name = path.string();
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY;
+  int fd = retry_interrupted([&] { return fs.open(AT_FDCWD, name, kFlags, 0); });
+  if (fd == -ENOENT && create == Create::yes) {
+    Directory self(path, UniqueFd(), fs);
+    const int made = fs.make_directory(AT_FDCWD, name, kDirectoryMode);
+    if (made < 0 && made != -EEXIST) return self.failure("create the directory", "", made);
+    const auto parent_path = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+    auto parent = open(parent_path, Create::no, fs);
+    if (!parent) return parent.error();
+    const auto synced = parent->sync();
+    if (!synced) return synced.error();
+    fd = retry_interrupted([&] { return fs.open(AT_FDCWD, name, kFlags, 0); });
+  }
+  if (fd < 0) return Directory(path, UniqueFd(), fs).failure("open the directory", "", fd);
+  return Directory(path, UniqueFd(fd), fs);
+}
+
+Result<Directory> Directory::make_subdirectory(const std::string& name) const {
+  const int made = fs_->make_directory(fd(), name, kDirectoryMode);
+  if (made < 0 && made != -EEXIST) return failure("create the directory", name, made);
+  if (made == 0) {
+    const auto synced = sync();
+    if (!synced) return synced.error();
+  }
+  const int opened = retry_interrupted([&] { return fs_->open(fd(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0); });
+  if (opened < 0) return failure("open the directory", name, opened);
+  return Directory(path_ / name, UniqueFd(opened), *fs_);
+}
+
+Result<std::vector<std::string>> Directory::list() const {
+  // A descriptor of its own: the position in a directory stream belongs to the open file.
+  const int copy = retry_interrupted([&] { return fs_->open(fd(), ".", O_RDONLY | O_DIRECTORY, 0); });
+  if (copy < 0) return failure("list", "", copy);
+  DIR* stream = ::fdopendir(copy);
+  if (stream == nullptr) {
+    const int error = -errno;
+    fs_->close(copy);
+    return failure("list", "", error);
+  }
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(stream)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  const int error = -errno;
+  ::closedir(stream);
+  if (error != 0) return failure("list", "", error);
+  return names;
+}
+
+Result<FileBytes> Directory::read_file(const std::string& name, std::uint64_t bytes_max) const {
+  const auto unreadable = [&](int negative_errno) {
+    Error error = failure("read", name, negative_errno);
+    if (error.kind == ErrorKind::cannot_write) error.kind = ErrorKind::unavailable;
+    return error;
+  };
+  // O_NONBLOCK: a FIFO with a right name must not hang the one who opens it.
+  const int opened = retry_interrupted([&] { return fs_->open(fd(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0); });
+  if (opened < 0) return unreadable(opened);
+  const UniqueFd file(opened);
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) return unreadable(-errno);
+  if (!S_ISREG(status.st_mode)) {
+    return make_error(ErrorKind::checkpoint, path_of(name) + " is not a regular file.");
+  }
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size > bytes_max) {
+    return make_error(ErrorKind::checkpoint, path_of(name) + " has " + std::to_string(size) + " bytes, more than the " +
+                                                 std::to_string(bytes_max) + " such a file can have.");
+  }
+  FileBytes contents(size);
+  std::size_t filled = 0;
+  while (filled < size) {
+    const std::int64_t count =
+        retry_interrupted([&] { return fs_->read(file.get(), contents.bytes().data() + filled, size - filled); });
+    if (count < 0) return unreadable(static_cast<int>(count));
+    if (count == 0) {
+      return make_error(ErrorKind::checkpoint, path_of(name) + " became shorter while it was read.");
+    }
+    filled += static_cast<std::size_t>(count);
+  }
+  return contents;
+}
+
+Result<> Directory::write_and_sync(int file, const std::string& name, std::span<const std::byte> bytes) const {
+  const int reserved = retry_interrupted([&] { return fs_->reserve(file, bytes.size()); });
+  if (reserved < 0 && reserved != -EOPNOTSUPP && reserved != -ENOSYS)
+    return failure("reserve space for", name, reserved);
+  std::size_t written = 0;
+  while (written < bytes.size()) {
+    const std::size_t portion = std::min(bytes.size() - written, kWriteBytesMax);
+    const std::int64_t count = retry_interrupted([&] { return fs_->write(file, bytes.data() + written, portion); });
+    if (count < 0) return failure("write", name, static_cast<int>(count));
+    if (count == 0) return failure("write", name, -EIO);
+    written += static_cast<std::size_t>(count);
+  }
+  // Not retried on EINTR or anything else: a failed fsync is final for this file.
+  const int synced = fs_->fsync(file);
+  if (synced < 0) return failure("sync", name, synced);
+  const std::int64_t size = fs_->size(file);
+  if (size != static_cast<std::int64_t>(bytes.size())) return failure("write all of", name, -EIO);
+  return {};
+}
+
+Result<> Directory::write_synced(const std::string& name, std::span<const std::byte> bytes) const {
+  const int file =
+      retry_interrupted([&] { return fs_->open(fd(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kFileMode); });
+  if (file < 0) return failure("create", name, file);
+  Result<> written = write_and_sync(file, name, bytes);
+  const int closed = fs_->close(file);
+  if (written && closed < 0 && closed != -EINTR) written = failure("close", name, closed);
+  if (!written) fs_->unlink(fd(), name);
+  return written;
+}
+
+Result<> Directory::sync() const {
+  const int synced = fs_->fsync(fd());
+  if (synced < 0) return failure("sync the directory", "", synced);
+  return {};
+}
+
+Result<> Directory::rename_new(const std::string& from, const std::string& to) const {
+  return rename_new_into(from, *this, to);
+}
+
+Result<> Directory::rename_new_into(const std::string& from, const Directory& destination,
+                                    const std::string& to) const {
+  const int renamed = retry_interrupted([&] { return fs_->rename_new(fd(), from, destination.fd(), to); });
+  if (renamed < 0) return destination.failure("give its name to", to, renamed);
+  return {};
+}
+
+Result<> Directory::rename_over(const std::string& from, const std::string& to) const {
+  const int renamed = retry_interrupted([&] { return fs_->rename_over(fd(), from, to); });
+  if (renamed < 0) return failure("give its name to", to, renamed);
+  return {};
+}
+
+Result<> Directory::link(const std::string& from, const std::string& to) const {
+  const int linked = retry_interrupted([&] { return fs_->link(fd(), from, to); });
+  if (linked < 0) return failure("link", from, linked);
+  return {};
+}
+
+Result<> Directory::unlink(const std::string& name) const {
+  const int removed = retry_interrupted([&] { return fs_->unlink(fd(), name); });
+  if (removed < 0 && removed != -ENOENT) return failure("remove", name, removed);
+  return {};
+}
+
+Result<std::uint64_t> Directory::free_bytes() const {
+  const std::int64_t free = fs_->free_bytes(fd());
+  if (free < 0) return failure("ask for the free space of", "", static_cast<int>(free));
+  return static_cast<std::uint64_t>(free);
+}
+
+}  // namespace ts::checkpoint

@@ -1,0 +1,89 @@
+// An open directory and the durable operations on its files: the steps from which every commit is built.
+//
+// Errors are sentences of kind cannot_write (or unavailable, not_found for reads) that name the path, the step and the
+// system's reason. A failed fsync is final for its file: the caller writes a new one, never syncs the old one again
+// (after a failed fsync the kernel may have dropped the data and forgotten that it did).
+//
+// Ownership: owns its descriptor; refers to a FileSystem that outlives it. Threading: const members from any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/base/unique_fd.h"
+#include "common/checkpoint/file_system.h"
+
+namespace ts::checkpoint {
+
+// A whole file in memory, not zeroed before it is read.
+class FileBytes {
+ public:
+  FileBytes() = default;
+  explicit FileBytes(std::size_t size) : data_(std::make_unique_for_overwrite<std::byte[]>(size)), size_(size) {}
+
+  std::span<std::byte> bytes() { return {data_.get(), size_}; }
+  std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(data_.get()), size_}; }
+
+ private:
+  std::unique_ptr<std::byte[]> data_;
+  std::size_t size_ = 0;
+};
+
+class Directory {
+ public:
+  enum class Create { yes, no };
+
+  // With Create::yes a missing directory is made (one level) and its parent synced.
+  static Result<Directory> open(const std::filesystem::path& path, Create create, FileSystem& fs = posix_file_system());
+
+  // A directory below this one, made and synced when missing.
+  Result<Directory> make_subdirectory(const std::string& name) const;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::string path_of(std::string_view name) const;  // for sentences
+  int fd() const { return fd_.get(); }
+  FileSystem& fs() const { return *fs_; }
+
+  // Names of all entries but "." and "..", in no order.
+  Result<std::vector<std::string>> list() const;
+
+  // The whole regular file. Never follows a link, never blocks on a FIFO, refuses anything else with a sentence.
+  Result<FileBytes> read_file(const std::string& name, std::uint64_t bytes_max) const;
+
+  // Creates `name`, writes and syncs it. On any error the file is unlinked at once: ext4 keeps every block that a
+  // failed reservation got.
+  Result<> write_synced(const std::string& name, std::span<const std::byte> bytes) const;
+
+  // The directory's own entries made durable.
+  Result<> sync() const;
+
+  Result<> rename_new(const std::string& from, const std::string& to) const;
+  Result<> rename_new_into(const std::string& from, const Directory& destination, const std::string& to) const;
+  Result<> rename_over(const std::string& from, const std::string& to) const;
+  Result<> link(const std::string& from, const std::string& to) const;
+  Result<> unlink(const std::string& name) const;  // a missing file is no error
+  Result<std::uint64_t> free_bytes() const;
+
+  // The sentence for a call on `name` that returned `negative_errno`.
+  Error failure(std::string_view verb, std::string_view name, int negative_errno) const;
+
+ private:
+  Directory(std::filesystem::path path, UniqueFd fd, FileSystem& fs)
+      : path_(std::move(path)), fd_(std::move(fd)), fs_(&fs) {}
+
+  Result<> write_and_sync(int fd, const std::string& name, std::span<const std::byte> bytes) const;
+
+  std::filesystem::path path_;
+  UniqueFd fd_;
+  FileSystem* fs_;
+};
+
+}  // namespace ts::checkpoint

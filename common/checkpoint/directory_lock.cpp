@@ -1,0 +1,58 @@
+#include "common/checkpoint/directory_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <sstream>
+
+#include "common/base/process_identity.h"
+#include "common/base/text.h"
+
+namespace ts::checkpoint {
+namespace {
+
+// "<pid> <start ticks> <program>\n"
+std::string holder_record(std::string_view program) {
+  const auto self = identify_process(::getpid());
+  std::ostringstream record;
+  record << ::getpid() << ' ' << (self ? self->start_ticks : 0) << ' ' << program << '\n';
+  return record.str();
+}
+
+std::string describe_holder(int fd) {
+  std::array<char, 256> buffer{};
+  const ssize_t count = ::pread(fd, buffer.data(), buffer.size() - 1, 0);
+  std::istringstream record(std::string(buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0));
+  long long pid = 0;
+  unsigned long long start = 0;
+  std::string program;
+  if (!(record >> pid >> start >> program)) return "another process";
+  return escape_control(program) + " with process id " + std::to_string(pid);
+}
+
+}  // namespace
+
+Result<DirectoryLock> DirectoryLock::acquire(const Directory& directory, std::string_view program,
+                                             std::string_view name) {
+  const std::string file(name);
+  const int opened = directory.fs().open(directory.fd(), file, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0644);
+  if (opened < 0) return directory.failure("open the lock", file, opened);
+  UniqueFd fd(opened);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return directory.failure("lock", file, -errno);
+    return make_error(ErrorKind::locked, directory.path_of("") + " is in use by " + describe_holder(fd.get()) +
+                                             ", which holds " + directory.path_of(file) +
+                                             "; stop that one first, or use another checkpoints.directory.");
+  }
+  const std::string record = holder_record(program);
+  // The lock itself is the flock; a record that cannot be written (full disk) only makes a refusal's sentence poorer.
+  if (::ftruncate(fd.get(), 0) == 0) {
+    [[maybe_unused]] const ssize_t written = ::pwrite(fd.get(), record.data(), record.size(), 0);
+  }
+  return DirectoryLock(std::move(fd));
+}
+
+}  // namespace ts::checkpoint

@@ -1,0 +1,184 @@
+#include "common/checkpoint/set_aside.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <boost/json/object.hpp>
+
+#include "common/base/json.h"
+#include "common/base/text.h"
+#include "common/checkpoint/store_writer.h"
+
+namespace ts::checkpoint {
+namespace {
+
+constexpr std::int64_t kIntentFormat = 1;
+
+std::optional<double> metric_of(const Sidecar& sidecar, const std::string& metric) {
+  return number_member(sidecar.metrics, metric);
+}
+
+}  // namespace
+
+std::string to_json(const Intent& intent) {
+  boost::json::object out;
+  out["format"] = kIntentFormat;
+  out["newer_than"] = intent.newer_than;
+  out["destination"] = intent.destination;
+  out["metric"] = intent.metric;
+  out["maximize"] = intent.maximize;
+  return pretty_json(out);
+}
+
+Result<Intent> parse_intent(std::string_view text, std::string_view name) {
+  const auto document = parse_json(text, name, kSidecarBytesMax);
+  if (!document) return document.error();
+  const auto* object = document->if_object();
+  const auto refuse = [&] {
+    return make_error(ErrorKind::checkpoint, std::string(name) +
+                                                 " is no usable record of an interrupted move; look at the "
+                                                 "superseded directory, then remove this file.");
+  };
+  if (object == nullptr || integer_member(*object, "format") != kIntentFormat) return refuse();
+  const auto newer_than = integer_member(*object, "newer_than");
+  const auto destination = string_member(*object, "destination");
+  const auto metric = string_member(*object, "metric");
+  const auto maximize = bool_member(*object, "maximize");
+  if (!newer_than || *newer_than < -1 || !destination || !metric || !maximize) return refuse();
+  // One plain name: the record must not be able to move anything elsewhere.
+  if (destination->empty() || destination->find('/') != std::string::npos || destination->starts_with('.')) {
+    return refuse();
+  }
+  return Intent{*newer_than, *destination, *metric, *maximize};
+}
+
+std::string set_aside_name(std::string_view label) {
+  std::string stamp = rfc3339_utc(std::chrono::system_clock::now());
+  std::replace(stamp.begin(), stamp.end(), ':', '-');
+  return stamp + "-" + std::string(label);
+}
+
+Result<Directory> make_set_aside_directory(const Directory& directory, std::string_view kind, std::string_view label) {
+  const auto parent = directory.make_subdirectory(std::string(kind));
+  if (!parent) return parent.error();
+  return parent->make_subdirectory(set_aside_name(label));
+}
+
+std::vector<std::string> pair_files(Episode episode, const PairFiles& files) {
+  std::vector<std::string> names;
+  if (files.sidecar) names.push_back(sidecar_name(episode));
+  if (files.archive) names.push_back(archive_name(episode));
+  return names;
+}
+
+Result<> StoreWriter::move_files(const std::vector<std::string>& names, const Directory& destination) {
+  for (const std::string& name : names) {
+    const auto moved = directory_.rename_new_into(name, destination, name);
+    if (!moved && moved.error().kind != ErrorKind::not_found) return moved.error();
+  }
+  const auto arrived = destination.sync();
+  if (!arrived) return arrived.error();
+  return directory_.sync();
+}
+
+Result<Notes> StoreWriter::set_aside_newer_than(Episode episode, const BestBy& best_by) {
+  Notes notes;
+  const Store store(directory_);
+  const auto listing = store.list();
+  if (!listing) return listing.error();
+  const bool newer_pairs = listing->episodes.upper_bound(episode) != listing->episodes.end();
+  const auto best = store.read_best_sidecar();
+  const bool newer_best = best ? best->episode > episode : (episode < 0 && listing->best_archive);
+  if (!newer_pairs && !newer_best) return notes;
+
+  const std::string label = episode < 0 ? "fresh" : "newer-than-ep" + std::to_string(episode);
+  const Intent intent{episode, set_aside_name(label), best_by.metric, best_by.maximize};
+  const std::string text = to_json(intent);
+  const auto journaled = place(std::string(kIntentFile), std::as_bytes(std::span(text)));
+  if (!journaled) return journaled.error();
+  const auto carried_out = carry_out_intent(notes);
+  if (!carried_out) return carried_out.error();
+  return notes;
+}
+
+// Looks again at what there is, so that it can be repeated after any interruption.
+Result<> StoreWriter::carry_out_intent(Notes& notes) {
+  const std::string file(kIntentFile);
+  const auto record = directory_.read_file(file, kSidecarBytesMax);
+  if (!record) return record.error();
+  const auto intent = parse_intent(record->text(), directory_.path_of(file));
+  if (!intent) return intent.error();
+
+  const Store store(directory_);
+  const auto listing = store.list();
+  if (!listing) return listing.error();
+  std::vector<std::string> names;
+  for (auto at = listing->episodes.rbegin(); at != listing->episodes.rend(); ++at) {
+    if (at->first <= intent->newer_than) break;
+    for (std::string& name : pair_files(at->first, at->second)) names.push_back(std::move(name));
+  }
+  const auto best = store.read_best_sidecar();
+  if (best ? best->episode > intent->newer_than : intent->newer_than < 0) {
+    if (listing->best_sidecar) names.emplace_back(kBestSidecar);
+    if (listing->best_archive) names.emplace_back(kBestArchive);
+  }
+  const auto parent = directory_.make_subdirectory(std::string(kSupersededDirectory));
+  if (!parent) return parent.error();
+  const auto destination = parent->make_subdirectory(intent->destination);
+  if (!destination) return destination.error();
+  const auto moved = move_files(names, *destination);
+  if (!moved) return moved.error();
+  if (!names.empty()) {
+    notes.push_back("set aside " + std::to_string(names.size()) + " files newer than episode " +
+                    std::to_string(std::max<Episode>(intent->newer_than, 0)) + " in " + destination->path_of("") +
+                    "; nothing was deleted");
+  }
+  const auto remade = remake_best({intent->metric, intent->maximize}, notes);
+  if (!remade) return remade.error();
+  const auto done = directory_.unlink(file);
+  if (!done) return done.error();
+  return directory_.sync();
+}
+
+Result<> StoreWriter::remake_best(const BestBy& best_by, Notes& notes) {
+  const Store store(directory_);
+  if (store.read_best_sidecar()) return {};  // it was not newer, so it still is the best
+  const auto listing = store.list();
+  if (!listing) return listing.error();
+  std::optional<Sidecar> best;
+  for (const auto& [episode, files] : listing->episodes) {
+    const auto sidecar = store.read_sidecar(episode);
+    const auto value = sidecar ? metric_of(*sidecar, best_by.metric) : std::nullopt;
+    if (!value) continue;
+    const double sign = best_by.maximize ? 1.0 : -1.0;
+    if (!best || sign * *value > sign * *metric_of(*best, best_by.metric)) best = *sidecar;
+  }
+  if (!best) return {};
+  const auto verified = store.verify(best->episode);
+  if (!verified) return {};
+  const auto committed = commit_best(verified->archive.bytes(), verified->sidecar);
+  if (!committed) return committed.error();
+  notes.push_back("the best model is now that of episode " + std::to_string(best->episode));
+  return {};
+}
+
+Result<Notes> StoreWriter::quarantine(std::span<const Rejection> rejected) {
+  Notes notes;
+  const auto listing = Store(directory_).list();
+  if (!listing) return listing.error();
+  for (const Rejection& rejection : rejected) {
+    const auto found = listing->episodes.find(rejection.episode);
+    if (rejection.damage != Damage::proven || found == listing->episodes.end()) continue;
+    const auto destination =
+        make_set_aside_directory(directory_, kQuarantineDirectory, "ep" + std::to_string(rejection.episode));
+    if (!destination) return destination.error();
+    const auto moved = move_files(pair_files(rejection.episode, found->second), *destination);
+    if (!moved) return moved.error();
+    notes.push_back("moved the files of episode " + std::to_string(rejection.episode) + " to " +
+                    destination->path_of("") + "; nothing was deleted");
+  }
+  return notes;
+}
+
+}  // namespace ts::checkpoint

@@ -1,0 +1,218 @@
+#include "common/checkpoint/store_writer.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/text.h"
+#include "common/checkpoint/digest.h"
+#include "common/checkpoint/set_aside.h"
+
+namespace ts::checkpoint {
+namespace {
+
+// Room for the sidecar and the directory's own growth besides the archive.
+constexpr std::uint64_t kSpaceMarginBytes = std::uint64_t{1} << 20;
+
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+}  // namespace
+
+std::string StoreWriter::next_temporary(const std::string& final_name) {
+  return temporary_name({final_name, ::getpid(), sequence_++});
+}
+
+Result<> StoreWriter::require_space(std::uint64_t bytes) const {
+  const auto free = directory_.free_bytes();
+  // Where the question has no answer the reservation that follows gives one.
+  if (free && *free < bytes + kSpaceMarginBytes) {
+    return make_error(ErrorKind::cannot_write, "there is not enough space in " + directory_.path_of("") +
+                                                   ": a checkpoint needs " + human_bytes(bytes + kSpaceMarginBytes) +
+                                                   ", " + human_bytes(*free) +
+                                                   " are free; free some space on this file system.");
+  }
+  return {};
+}
+
+Result<std::string> StoreWriter::write_temporary(const std::string& final_name, std::span<const std::byte> bytes) {
+  std::string temporary = next_temporary(final_name);
+  const auto written = directory_.write_synced(temporary, bytes);
+  if (!written) return written.error();
+  return temporary;
+}
+
+// Durable under its final name when this returns without an error.
+Result<> StoreWriter::place(const std::string& final_name, std::span<const std::byte> bytes) {
+  const auto temporary = write_temporary(final_name, bytes);
+  if (!temporary) return temporary.error();
+  const auto named = directory_.rename_new(*temporary, final_name);
+  if (!named) {
+    [[maybe_unused]] const auto removed = directory_.unlink(*temporary);
+    return named.error();
+  }
+  return directory_.sync();
+}
+
+Result<Notes> StoreWriter::recover() {
+  Notes notes;
+  const Store store(directory_);
+  const auto listing = store.list();
+  if (!listing) return listing.error();
+  for (const std::string& temporary : listing->temporaries) {
+    const auto removed = directory_.unlink(temporary);
+    if (!removed) return removed.error();
+    notes.push_back("removed " + directory_.path_of(temporary) + ", left behind by a save that never finished");
+  }
+  const auto best = complete_best(*listing, notes);
+  if (!best) return best.error();
+  if (listing->intent) {
+    const auto carried_out = carry_out_intent(notes);
+    if (!carried_out) return carried_out.error();
+  }
+  return notes;
+}
+
+// Either moves whatever stands under this episode's names out of the way, or finds nothing there.
+Result<> StoreWriter::make_way_for(Episode episode) {
+  const Store store(directory_);
+  const auto listing = store.list();
+  if (!listing) return listing.error();
+  const auto found = listing->episodes.find(episode);
+  if (found == listing->episodes.end()) return {};
+  const bool valid = store.verify(episode).has_value();
+  const auto destination = make_set_aside_directory(directory_, valid ? kSupersededDirectory : kQuarantineDirectory,
+                                                    "ep" + std::to_string(episode));
+  if (!destination) return destination.error();
+  return move_files(pair_files(episode, found->second), *destination);
+}
+
+Result<Sidecar> StoreWriter::commit(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish) {
+  sidecar.file = archive_name(sidecar.episode);
+  sidecar.bytes = archive.size();
+  sidecar.digest = digest_of(archive);
+  const auto existing = Store(directory_).verify(sidecar.episode);
+  if (existing && existing->sidecar.digest == sidecar.digest && existing->sidecar.run_id == sidecar.run_id) {
+    return existing->sidecar;  // this very state is already durable
+  }
+  const auto space = require_space(archive.size());
+  if (!space) return space.error();
+  const auto clear = make_way_for(sidecar.episode);
+  if (!clear) return clear.error();
+  return commit_pair(archive, std::move(sidecar), finish);
+}
+
+Result<Sidecar> StoreWriter::commit_pair(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish) {
+  const auto content = place(sidecar.file, archive);
+  if (!content) return content.error();
+  if (finish) finish(sidecar);
+  const auto record = place(sidecar_name(sidecar.episode), bytes_of(to_json(sidecar)));
+  if (!record) return record.error();
+  // Pruning follows a commit, so what was written is read again before anything older may go.
+  const auto verified = Store(directory_).verify(sidecar.episode);
+  if (!verified) return verified.error();
+  return sidecar;
+}
+
+Result<> StoreWriter::commit_best(std::span<const std::byte> archive, Sidecar sidecar) {
+  const Store store(directory_);
+  const auto listing = store.list();
+  if (!listing) return listing.error();
+  Notes notes;
+  const auto settled = complete_best(*listing, notes);
+  if (!settled) return settled.error();
+
+  const std::string archive_file(kBestArchive);
+  const std::string sidecar_file(kBestSidecar);
+  const std::string sidecar_next(kBestSidecarNext);
+  sidecar.file = archive_file;
+  sidecar.bytes = archive.size();
+  sidecar.digest = digest_of(archive);
+
+  std::string temporary = next_temporary(archive_file);
+  const auto episode_pair = store.read_sidecar(sidecar.episode);
+  const bool same_content = episode_pair && episode_pair->digest == sidecar.digest;
+  if (!same_content || !directory_.link(archive_name(sidecar.episode), temporary)) {
+    const auto space = require_space(archive.size());
+    if (!space) return space.error();
+    const auto written = directory_.write_synced(temporary, archive);
+    if (!written) return written.error();
+  }
+  const auto prepared = [&]() -> Result<> {
+    const auto record = write_temporary(sidecar_file, bytes_of(to_json(sidecar)));
+    if (!record) return record.error();
+    const auto next = directory_.rename_over(*record, sidecar_next);
+    if (!next) return next.error();
+    return directory_.sync();
+  }();
+  if (!prepared) {
+    [[maybe_unused]] const auto removed = directory_.unlink(temporary);
+    return prepared.error();
+  }
+  // From here on complete_best can finish the job: the next sidecar is durable and says which content it belongs to.
+  const auto content = directory_.rename_over(temporary, archive_file);
+  if (!content) return content.error();
+  // Renaming one link of a file over another does nothing and reports success, so the temporary name may still stand.
+  const auto cleared = directory_.unlink(temporary);
+  if (!cleared) return cleared.error();
+  const auto content_synced = directory_.sync();
+  if (!content_synced) return content_synced.error();
+  const auto record = directory_.rename_over(sidecar_next, sidecar_file);
+  if (!record) return record.error();
+  return directory_.sync();
+}
+
+// A crash inside commit_best leaves the next sidecar: it goes into place when the content is there already, else away.
+Result<> StoreWriter::complete_best(const Listing& listing, Notes& notes) {
+  if (!listing.best_sidecar_next) return {};
+  const std::string next(kBestSidecarNext);
+  const auto record = directory_.read_file(next, kSidecarBytesMax);
+  const auto parsed =
+      record ? parse_sidecar(record->text(), directory_.path_of(next), kBestArchive) : Result<Sidecar>(record.error());
+  bool content_arrived = false;
+  if (parsed && listing.best_archive) {
+    const auto content = directory_.read_file(std::string(kBestArchive), parsed->bytes);
+    content_arrived = content && digest_of(content->bytes()) == parsed->digest;
+  }
+  if (content_arrived) {
+    const auto renamed = directory_.rename_over(next, std::string(kBestSidecar));
+    if (!renamed) return renamed.error();
+    notes.push_back("completed the interrupted saving of " + directory_.path_of(kBestArchive));
+  } else {
+    const auto removed = directory_.unlink(next);
+    if (!removed) return removed.error();
+    notes.push_back("undid the interrupted saving of " + directory_.path_of(kBestArchive));
+  }
+  return directory_.sync();
+}
+
+Result<std::vector<Episode>> StoreWriter::prune(const std::string& run_id, Episode verified,
+                                                const RetentionPolicy& policy) {
+  const Store store(directory_);
+  const auto listing = store.list();
+  if (!listing) return listing.error();
+  std::vector<Episode> committed;
+  for (const auto& [episode, files] : listing->episodes) {
+    if (!files.archive || !files.sidecar) continue;
+    const auto sidecar = store.read_sidecar(episode);
+    if (sidecar && sidecar->run_id == run_id) committed.push_back(episode);
+  }
+  const std::vector<Episode> victims = plan_prune(std::move(committed), verified, policy);
+  if (victims.empty()) return victims;
+  // Sidecars first and durably: no record may ever point to nothing.
+  for (const Episode episode : victims) {
+    const auto removed = directory_.unlink(sidecar_name(episode));
+    if (!removed) return removed.error();
+  }
+  const auto synced = directory_.sync();
+  if (!synced) return synced.error();
+  for (const Episode episode : victims) {
+    const auto removed = directory_.unlink(archive_name(episode));
+    if (!removed) return removed.error();
+  }
+  return victims;
+}
+
+}  // namespace ts::checkpoint

@@ -1,0 +1,78 @@
+// Everything that changes a models directory: committing, pruning, sweeping, setting aside. Needs the directory's lock
+// and so takes it in its constructor.
+//
+// Order of system calls, and why, in docs/FORMATS.md ("Commit"). In short: content first and durable under its name,
+// then the sidecar, whose durable arrival is the commit; each removal in the reverse order.
+//
+// Threading: one thread at a time. Errors: sentences; after an error everything that was committed before still is.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/checkpoint/directory.h"
+#include "common/checkpoint/directory_lock.h"
+#include "common/checkpoint/retention.h"
+#include "common/checkpoint/store.h"
+
+namespace ts::checkpoint {
+
+// What recovery or setting aside did, one sentence each, for the log.
+using Notes = std::vector<std::string>;
+
+class StoreWriter {
+ public:
+  // Called between the archive's durable arrival and the sidecar's writing, to fill in what only then is known.
+  using Finish = std::function<void(Sidecar&)>;
+
+  StoreWriter(const Directory& directory, DirectoryLock lock) : directory_(directory), lock_(std::move(lock)) {}
+
+  // To be called once before anything else: removes temporary files of dead writers, completes an interrupted
+  // commit_best and an interrupted set_aside_newer_than. Idempotent.
+  Result<Notes> recover();
+
+  // Makes episode `sidecar.episode` exist: when this returns without an error, it is durable. `archive` is the whole
+  // .pt; file, bytes and digest of the sidecar are set here.
+  Result<Sidecar> commit(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish = {});
+
+  // Replaces best_model.pt and best_model.json: the .pt is a link to the episode's own where that has the same content,
+  // else a file of its own. Whatever is interrupted, a valid best pair remains (the old one or the new one).
+  Result<> commit_best(std::span<const std::byte> archive, Sidecar sidecar);
+
+  // Removes what `policy` does not keep of run `run_id`. `verified` has been verified since it was committed.
+  Result<std::vector<Episode>> prune(const std::string& run_id, Episode verified, const RetentionPolicy& policy);
+
+  // Moves every pair newer than `episode` (and a best model newer than it) to superseded/<name>/: the way back to an
+  // older checkpoint, or with episode -1 to a fresh start. Journaled first, so that a power cut ends in one state or
+  // the other. The best model is then made anew from the best remaining pair, by `metric`.
+  struct BestBy {
+    std::string metric;
+    bool maximize = true;
+  };
+  Result<Notes> set_aside_newer_than(Episode episode, const BestBy& best_by);
+
+  // Moves the files of proven-damaged checkpoints to quarantine/<name>/.
+  Result<Notes> quarantine(std::span<const Rejection> rejected);
+
+ private:
+  Result<Sidecar> commit_pair(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish);
+  Result<> make_way_for(Episode episode);
+  Result<> require_space(std::uint64_t bytes) const;
+  Result<> place(const std::string& final_name, std::span<const std::byte> bytes);
+  Result<std::string> write_temporary(const std::string& final_name, std::span<const std::byte> bytes);
+  Result<> complete_best(const Listing& listing, Notes& notes);
+  Result<> carry_out_intent(Notes& notes);
+  Result<> move_files(const std::vector<std::string>& names, const Directory& destination);
+  Result<> remake_best(const BestBy& best_by, Notes& notes);
+  std::string next_temporary(const std::string& final_name);
+
+  const Directory& directory_;
+  DirectoryLock lock_;
+  std::int64_t sequence_ = 0;
+};
+
+}  // namespace ts::checkpoint

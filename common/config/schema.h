@@ -1,0 +1,33 @@
+// The one list of what a configuration file may say. Parsing, the lists of known names, `known_keys()` and the tests
+// all come from it; a key is declared in schema.cpp once and nowhere else.
+//
+// Ownership and threading: built on first use, never changed afterwards, so it may be read from any thread.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/config/config.h"
+#include "common/config/readers.h"
+
+namespace ts::config {
+
+struct Key {
+  std::string_view section;
+  std::string_view name;
+  std::string expects;  // completes "<section>.<name> must be"
+  std::function<std::optional<Refusal>(const Node&, Config&)> set;
+
+  std::string full_name() const { return std::string(section) + "." + std::string(name); }
+};
+
+// In the order of config/config.yaml.
+const std::vector<Key>& schema();
+
+// The sections in the same order.
+const std::vector<std::string_view>& section_names();
+
+}  // namespace ts::config

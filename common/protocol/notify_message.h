@@ -1,0 +1,56 @@
+// The heartbeat: sd_notify datagrams, so that every existing sd_notify client is already a client of ours. Pure.
+//
+// A message is `KEY=VALUE` lines; a receiver ignores keys it does not know. Besides systemd's keys there are those of
+// the design that begin with X_TRAINER_.
+//
+// Source: sd_notify(3), "Well-known assignments"; the receiving rules are those of systemd's own notify receiver.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/result.h"
+
+namespace ts::protocol {
+
+inline constexpr std::size_t kDatagramBytesMax = 4096;  // a longer one is dropped whole
+
+enum class Phase { train, evaluate, save, load };
+
+std::string_view to_string(Phase phase);
+std::optional<Phase> parse_phase(std::string_view text);
+
+using Metrics = std::map<std::string, double>;
+
+struct NotifyMessage {
+  bool ready = false;
+  bool stopping = false;
+  bool watchdog = false;          // WATCHDOG=1
+  bool watchdog_trigger = false;  // WATCHDOG=trigger: "treat me as hung"
+  bool barrier = false;
+  std::optional<std::string> status;
+  std::optional<std::chrono::microseconds> extend_timeout;
+  std::optional<std::int64_t> episode;  // episodes completed
+  std::optional<std::int64_t> total;
+  std::optional<std::int64_t> step;
+  std::optional<Phase> phase;
+  std::optional<Metrics> metrics;
+  std::optional<std::string> checkpoint;  // path of a durable .pt
+  std::optional<std::int64_t> resumed;    // episode that was really loaded; 0 for a fresh start
+
+  bool operator==(const NotifyMessage&) const = default;
+};
+
+// Refused (with the reason) are what systemd refuses: too long, an embedded NUL (one trailing NUL is fine), nothing in
+// it. A known key with a malformed value is skipped, as if it were unknown, and never spoils the rest of the message.
+Result<NotifyMessage> decode(std::string_view datagram);
+
+// The datagram for a message; decode(encode(m)) == m for any m whose texts hold no newline.
+std::string encode(const NotifyMessage& message);
+
+}  // namespace ts::protocol

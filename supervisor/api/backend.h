@@ -1,0 +1,36 @@
+// What the control API can ask of the supervisor. The shell implements it; the API knows nothing of the shell.
+//
+// Threading: called on the io_context's thread.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/json/object.hpp>
+
+#include "common/base/result.h"
+
+namespace ts::api {
+
+// Who asks: the peer's credentials, for the log.
+struct Peer {
+  long pid = 0;
+  long uid = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual boost::json::object status() = 0;
+
+  // Each returns a sentence on what is being done now, or a refusal that changed nothing.
+  virtual Result<std::string> start(const Peer& peer) = 0;
+  virtual Result<std::string> stop(const Peer& peer) = 0;
+  virtual Result<std::string> fresh(const Peer& peer) = 0;
+  // Verifies the target before anything is disturbed, which takes disk reads: hence a coroutine.
+  virtual boost::asio::awaitable<Result<std::string>> restart(const Peer& peer, std::optional<std::string> from) = 0;
+};
+
+}  // namespace ts::api

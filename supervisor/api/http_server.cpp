@@ -1,0 +1,157 @@
+#include "supervisor/api/http_server.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+
+#include "common/base/text.h"
+#include "common/base/unique_fd.h"
+#include "supervisor/api/routes.h"
+
+namespace ts::api {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using UnixStream = beast::basic_stream<asio::local::stream_protocol>;
+
+constexpr std::uint32_t kHeaderBytesMax = 8 * 1024;
+constexpr std::uint64_t kBodyBytesMax = 64 * 1024;
+constexpr std::size_t kConnectionsMax = 64;
+constexpr std::chrono::seconds kRequestTimeout{10};
+constexpr std::chrono::milliseconds kAcceptPause{100};
+constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable);
+
+Peer peer_of(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return {};
+  return {credentials.pid, credentials.uid};
+}
+
+// Counts a connection for as long as its coroutine lives, however it ends.
+class Counted {
+ public:
+  explicit Counted(std::size_t& count) : count_(&count) { ++*count_; }
+  Counted(Counted&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  Counted& operator=(Counted&&) = delete;
+  ~Counted() {
+    if (count_ != nullptr) --*count_;
+  }
+
+ private:
+  std::size_t* count_;
+};
+
+asio::awaitable<void> serve(UnixStream stream, Backend& backend, [[maybe_unused]] Counted counted) {
+  const Peer peer = peer_of(stream.socket().native_handle());
+  beast::flat_buffer buffer;
+  while (true) {
+    http::request_parser<http::string_body> parser;
+    parser.header_limit(kHeaderBytesMax);
+    parser.body_limit(kBodyBytesMax);
+    stream.expires_after(kRequestTimeout);
+    const auto [read_error, bytes] = co_await http::async_read(stream, buffer, parser, use_tuple);
+    if (read_error == http::error::end_of_stream || read_error == beast::error::timeout) co_return;
+    Reply reply;
+    bool keep_alive = false;
+    if (read_error) {
+      reply = problem(400, "The request could not be read: " + read_error.message() + ".");
+    } else {
+      keep_alive = parser.get().keep_alive();
+      const auto& request = parser.get();
+      const Request asked{std::string(request.method_string()), std::string(request.target()), request.body()};
+      reply = co_await answer(asked, peer, backend);
+    }
+    http::response<http::string_body> response(static_cast<http::status>(reply.status), 11);
+    response.set(http::field::content_type, reply.content_type);
+    response.set(http::field::cache_control, "no-store");
+    response.body() = std::move(reply.body);
+    response.keep_alive(keep_alive);
+    response.prepare_payload();
+    stream.expires_after(kRequestTimeout);
+    const auto [write_error, written] = co_await http::async_write(stream, response, use_tuple);
+    if (write_error || !keep_alive) co_return;
+  }
+}
+
+}  // namespace
+
+HttpServer::HttpServer(asio::io_context& io, asio::local::stream_protocol::acceptor acceptor,
+                       std::filesystem::path path, Backend& backend)
+    : acceptor_(std::move(acceptor)), path_(std::move(path)), backend_(backend) {
+  asio::co_spawn(io, accept_loop(), asio::detached);
+}
+
+HttpServer::~HttpServer() {
+  ::unlink(path_.c_str());
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(asio::io_context& io, const std::filesystem::path& path,
+                                                       Backend& backend) {
+  const std::string name = path.string();
+  const auto fail = [&](std::string_view what, int error) {
+    return make_error(ErrorKind::unavailable, "could not " + std::string(what) + " the control socket " +
+                                                  escape_control(name) + ": " + std::strerror(error) + ".");
+  };
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (name.size() >= sizeof address.sun_path) {
+    return make_error(ErrorKind::configuration, "the path of the control socket " + escape_control(name) +
+                                                    " is too long; set supervisor.control_socket to a shorter one.");
+  }
+  std::memcpy(address.sun_path, name.data(), name.size());
+  // We hold the state directory's lock, so a socket that stands here belongs to a dead supervisor.
+  struct stat old {};
+  if (::lstat(name.c_str(), &old) == 0) {
+    if (!S_ISSOCK(old.st_mode)) return fail("replace, since it is no socket,", EEXIST);
+    ::unlink(name.c_str());
+  }
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail("create", errno);
+  // The mode is set before the socket exists: changing it afterwards would leave a moment for everybody.
+  const mode_t old_mask = ::umask(0117);
+  const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int bind_error = errno;
+  ::umask(old_mask);
+  if (bound != 0) return fail("bind", bind_error);
+  if (::listen(fd.get(), SOMAXCONN) != 0) return fail("listen on", errno);
+  asio::local::stream_protocol::acceptor acceptor(io, asio::local::stream_protocol(), fd.release());
+  return std::unique_ptr<HttpServer>(new HttpServer(io, std::move(acceptor), path, backend));
+}
+
+asio::awaitable<void> HttpServer::accept_loop() {
+  while (true) {
+    auto [error, socket] = co_await acceptor_.async_accept(use_tuple);
+    if (error == asio::error::operation_aborted || !acceptor_.is_open()) co_return;
+    if (error) {
+      // Out of descriptors or memory: the waiting client stays in the queue, so without a pause this loop would spin.
+      asio::steady_timer pause(acceptor_.get_executor(), kAcceptPause);
+      co_await pause.async_wait(use_tuple);
+      continue;
+    }
+    if (connections_ >= kConnectionsMax) continue;  // closed at once
+    asio::co_spawn(acceptor_.get_executor(), serve(UnixStream(std::move(socket)), backend_, Counted(connections_)),
+                   asio::detached);
+  }
+}
+
+}  // namespace ts::api

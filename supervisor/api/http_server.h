@@ -1,0 +1,38 @@
+// The control API: HTTP/1.1 and JSON on a unix socket, with Boost.Beast. docs/PROTOCOL.md lists the requests.
+//
+// Every connection has limits (header, body, time, number), so that a slow or hostile client harms nobody. Who may
+// connect is decided by the socket's mode: on Linux, connecting needs write permission on it.
+//
+// Ownership: owns the listening socket and its file. Threading: the io_context's thread.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include "common/base/result.h"
+#include "supervisor/api/backend.h"
+
+namespace ts::api {
+
+class HttpServer {
+ public:
+  // `backend` must outlive the server and the io_context's run.
+  static Result<std::unique_ptr<HttpServer>> listen(boost::asio::io_context& io, const std::filesystem::path& path,
+                                                    Backend& backend);
+  ~HttpServer();
+
+ private:
+  HttpServer(boost::asio::io_context& io, boost::asio::local::stream_protocol::acceptor acceptor,
+             std::filesystem::path path, Backend& backend);
+  boost::asio::awaitable<void> accept_loop();
+
+  boost::asio::local::stream_protocol::acceptor acceptor_;
+  std::filesystem::path path_;
+  Backend& backend_;
+  std::size_t connections_ = 0;
+};
+
+}  // namespace ts::api

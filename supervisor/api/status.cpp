@@ -1,0 +1,99 @@
+#include "supervisor/api/status.h"
+
+#include <algorithm>
+
+#include "common/protocol/notify_message.h"
+#include "supervisor/api/version.h"
+
+namespace ts::api {
+namespace {
+
+namespace json = boost::json;
+
+json::value or_null(const std::optional<double>& number) {
+  return number ? json::value(*number) : json::value(nullptr);
+}
+
+json::value worker_json(const Status& status) {
+  const core::State& state = status.state;
+  if (!state.has_process()) return nullptr;
+  json::object resumed;
+  resumed["episode"] = state.resume.episode;
+  resumed["path"] = state.resume.path;
+  json::object worker;
+  worker["pid"] = state.pid;
+  worker["attempt"] = state.attempt;
+  worker["uptime_s"] = status.worker_uptime_s;
+  worker["heartbeat_age_s"] = or_null(status.heartbeat_age_s);
+  worker["phase"] =
+      state.progress.phase ? json::value(protocol::to_string(*state.progress.phase)) : json::value(nullptr);
+  worker["resumed_from"] = state.resume.path.empty() ? json::value(nullptr) : json::value(std::move(resumed));
+  return worker;
+}
+
+json::value checkpoint_json(const Status& status) {
+  if (!status.checkpoint) return nullptr;
+  json::object out;
+  out["episode"] = status.checkpoint->episode;
+  out["path"] = status.checkpoint->path;
+  out["age_s"] = status.checkpoint->age_s;
+  return out;
+}
+
+json::value best_json(const Status& status) {
+  if (!status.best) return nullptr;
+  json::object out;
+  out["episode"] = status.best->episode;
+  out["metric"] = status.best->metric;
+  out["value"] = status.best->value;
+  out["path"] = status.best->path;
+  return out;
+}
+
+}  // namespace
+
+std::int64_t Status::at_risk_disk() const {
+  const std::int64_t durable = checkpoint ? checkpoint->episode : 0;
+  return std::max<std::int64_t>(0, state.progress.episode - durable);
+}
+
+// Without a copy of the state outside the worker, its memory dies with it: a crash costs what a power cut costs.
+std::int64_t Status::at_risk_memory() const {
+  return at_risk_disk();
+}
+
+json::object to_json(const Status& status) {
+  const core::State& state = status.state;
+  json::object metrics;
+  for (const auto& [name, value] : state.progress.metrics) metrics[name] = value;
+  json::object restarts;
+  for (const auto& [cause, count] : state.restarts) restarts[core::to_string(cause)] = count;
+  json::object at_risk;
+  at_risk["memory"] = status.at_risk_memory();
+  at_risk["disk"] = status.at_risk_disk();
+
+  json::object out;
+  out["format"] = kStatusFormat;
+  out["version"] = kVersion;
+  out["supervisor_pid"] = status.supervisor_pid;
+  out["state"] = core::to_string(state.phase);
+  out["desired"] = state.desired == core::Desired::up ? "up" : "down";
+  out["reason"] = state.reason;
+  out["state_for_s"] = status.state_for_s;
+  out["run_id"] = status.run_id;
+  out["attempt"] = state.attempt;
+  out["worker"] = worker_json(status);
+  out["episode"] = state.progress.episode;
+  out["total_episodes"] = status.total_episodes;
+  out["episodes_per_s"] = or_null(status.episodes_per_s);
+  out["eta_s"] = or_null(status.eta_s);
+  out["metrics"] = std::move(metrics);
+  out["checkpoint"] = checkpoint_json(status);
+  out["best"] = best_json(status);
+  out["at_risk"] = std::move(at_risk);
+  out["restarts"] = std::move(restarts);
+  out["exact"] = status.exact ? json::value(*status.exact) : json::value(nullptr);
+  return out;
+}
+
+}  // namespace ts::api

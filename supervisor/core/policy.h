@@ -1,0 +1,26 @@
+// The numbers that the rules use, as the configuration gave them.
+#pragma once
+
+#include <cstdint>
+
+#include "supervisor/core/time.h"
+
+namespace ts::core {
+
+struct Policy {
+  std::int64_t total_episodes = 300;
+  Duration startup_timeout{120'000};   // from the spawn to READY=1
+  Duration heartbeat_timeout{30'000};  // longest silence of a running worker; zero: it does not beat
+  Duration stop_timeout{60'000};       // from SIGTERM to harsher signals when it was asked to stop
+  Duration hang_grace{5'000};          // the same for a worker that is taken to hang
+  Duration abort_grace{5'000};         // from SIGABRT to SIGKILL
+  Duration kill_grace{10'000};         // from SIGKILL to calling it unkillable
+  Duration backoff_initial{1'000};
+  Duration backoff_max{300'000};
+  double backoff_factor = 2.0;
+  double jitter = 0.25;  // share of the delay
+  std::int64_t max_attempts_without_progress = 10;
+  Duration cooldown{900'000};  // from giving up to trying again
+};
+
+}  // namespace ts::core

@@ -1,0 +1,173 @@
+// The decisions of the supervisor: step(state, event, now, policy) -> {state, actions, reason}.
+//
+// Everything that happens to the supervisor is an Event, everything it does is an Action, and one function connects
+// them. It reads no clock, file or socket and starts nothing, so every rule can be tested by calling it. The shell
+// feeds it events one at a time (signs of life and exits before timers) and performs what it returns, in order.
+//
+// Threading: plain values and pure functions.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/protocol/notify_message.h"
+#include "supervisor/core/cause.h"
+#include "supervisor/core/policy.h"
+#include "supervisor/core/time.h"
+
+namespace ts::core {
+
+// ---- state ---------------------------------------------------------------------------------------------------------
+
+enum class Phase {
+  stopped,   // nothing runs, nothing is wanted
+  starting,  // a resume point is being settled, or the worker was spawned and is not READY yet
+  running,   // READY was seen
+  stopping,  // the worker is being ended; it still exists
+  backoff,   // waiting before the next launch
+  finished,  // the worker said that the training is done
+  fatal,     // given up: for good, or until the cooldown is over
+};
+
+std::string_view to_string(Phase phase);
+
+enum class Desired { up, down };
+
+// Where a launch should resume: at the newest valid checkpoint, at one that was asked for, or nowhere (fresh).
+struct LaunchFrom {
+  enum class Kind { newest, selector, fresh };
+  Kind kind = Kind::newest;
+  std::string selector;  // of Kind::selector
+
+  bool operator==(const LaunchFrom&) const = default;
+};
+
+// What was settled for a launch: a checkpoint, or nothing (episode 0, empty path).
+struct ResumePoint {
+  std::int64_t episode = 0;
+  std::string path;
+
+  bool operator==(const ResumePoint&) const = default;
+};
+
+// How far the escalation against a worker has gone.
+enum class StopStep { terminate, abort, kill, unkillable };
+
+// What the worker has told about its training.
+struct Progress {
+  std::int64_t episode = 0;  // episodes completed
+  std::int64_t total = 0;
+  std::int64_t step = 0;
+  std::optional<protocol::Phase> phase;
+  protocol::Metrics metrics;
+  std::string status;
+  std::optional<std::int64_t> resumed;  // what this attempt really loaded
+
+  bool operator==(const Progress&) const = default;
+};
+
+struct State {
+  Phase phase = Phase::stopped;
+  Desired desired = Desired::down;
+  std::string reason = "not started yet";
+  Instant since{0};                 // when this phase began
+  std::optional<Instant> deadline;  // when silence in this phase has a consequence
+  bool shutting_down = false;       // leave when the worker is gone
+
+  std::int64_t attempt = 0;  // launches of this run so far
+  std::int64_t pid = 0;      // of the worker; 0: there is none
+  ResumePoint resume;        // of this attempt
+  LaunchFrom next_launch;    // of the next one: the operator's wish, durable until it is carried out
+  StopStep stop_step = StopStep::terminate;
+  Cause stop_cause = Cause::asked;  // why we are ending it
+  bool progressed = false;          // this attempt completed an episode
+  std::int64_t incidents = 0;       // in a row, without progress between them
+  std::map<Cause, std::int64_t> restarts;
+  std::optional<Cause> last_cause;  // of the newest incident
+  std::int64_t finished_total = 0;  // the goal that was reached, 0 for none
+  Progress progress;
+
+  bool has_process() const { return pid != 0; }
+  bool operator==(const State&) const = default;
+};
+
+// ---- events --------------------------------------------------------------------------------------------------------
+
+struct StartRequested {};
+struct StopRequested {};
+struct RestartRequested {
+  LaunchFrom from;
+};
+struct ShutdownRequested {
+  bool now = false;  // a second Ctrl+C: no more waiting
+};
+struct LaunchPrepared {
+  std::int64_t attempt = 0;
+  ResumePoint resume;
+};
+struct LaunchRefused {
+  std::int64_t attempt = 0;
+  Cause cause = Cause::cannot_prepare;
+  bool permanent = false;  // trying again without a person's help is no use
+  std::string why;
+};
+struct WorkerSpawned {
+  std::int64_t attempt = 0;
+  std::int64_t pid = 0;
+};
+struct SpawnFailed {
+  std::int64_t attempt = 0;
+  std::string why;  // stage and system error
+};
+struct WorkerAdopted {  // found alive, left by an earlier supervisor
+  std::int64_t pid = 0;
+};
+struct MessageReceived {
+  std::int64_t attempt = 0;
+  protocol::NotifyMessage message;
+};
+struct WorkerExited {
+  std::int64_t attempt = 0;
+  ExitStatus status;
+  std::string last_words;  // the end of what it printed; may be empty
+};
+struct DeadlinePassed {};
+
+using Event =
+    std::variant<StartRequested, StopRequested, RestartRequested, ShutdownRequested, LaunchPrepared, LaunchRefused,
+                 WorkerSpawned, SpawnFailed, WorkerAdopted, MessageReceived, WorkerExited, DeadlinePassed>;
+
+// ---- actions -------------------------------------------------------------------------------------------------------
+
+enum class Signal { terminate, abort, kill };
+
+struct PrepareLaunch {
+  std::int64_t attempt = 0;
+  LaunchFrom from;
+};
+struct SpawnWorker {
+  std::int64_t attempt = 0;
+  ResumePoint resume;
+};
+struct SignalWorker {
+  Signal signal = Signal::terminate;
+};
+struct SaveState {};  // make the state durable before the actions that follow
+struct LeaveDaemon {};
+
+using Action = std::variant<PrepareLaunch, SpawnWorker, SignalWorker, SaveState, LeaveDaemon>;
+
+struct Transition {
+  State state;
+  std::vector<Action> actions;
+  std::string note;  // one sentence for the log: what happened and what was decided; empty when there is nothing to say
+};
+
+Transition step(State state, const Event& event, Instant now, const Policy& policy);
+
+}  // namespace ts::core

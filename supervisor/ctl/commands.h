@@ -1,0 +1,41 @@
+// What supervisorctl does for each verb. Each returns the exit status.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "common/config/config.h"
+#include "supervisor/ctl/client.h"
+
+namespace ts::ctl {
+
+// Exit statuses; scripts depend on them.
+enum class Exit : int {
+  ok = 0,
+  failed = 1,       // refused, or it went wrong
+  usage = 2,        // also a selector that names nothing usable
+  not_running = 3,  // status only
+  no_daemon = 4,
+  timed_out = 5,
+};
+
+Exit show_status(const Client& client, bool as_json);
+
+struct WaitOptions {
+  bool wait = true;
+  std::chrono::seconds timeout{120};
+};
+
+Exit start(const Client& client, const WaitOptions& wait);
+Exit stop(const Client& client, const WaitOptions& wait);
+Exit fresh(const Client& client, const WaitOptions& wait);
+Exit restart(const Client& client, const std::optional<std::string>& from, const WaitOptions& wait);
+
+// These read the directory themselves, with or without a daemon.
+Exit list_checkpoints(const config::Config& config, bool as_json);
+Exit show_checkpoint(const config::Config& config, const std::string& selector);
+Exit verify_checkpoints(const config::Config& config, const std::optional<std::string>& selector);
+
+}  // namespace ts::ctl

@@ -1,0 +1,155 @@
+// supervisorctl: asks the supervisor, and looks at checkpoints.
+//
+// Exit status: 0 ok, 1 refused or failed, 2 usage or bad selector, 3 not running (status), 4 no daemon, 5 timed out.
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "common/config/load.h"
+#include "supervisor/api/version.h"
+#include "supervisor/ctl/client.h"
+#include "supervisor/ctl/commands.h"
+
+namespace {
+
+using ts::ctl::Exit;
+
+constexpr const char* kSystemSocket = "/run/trainer-supervisor/control.sock";
+constexpr const char* kSocketVariable = "TRAINER_SUPERVISOR_SOCKET";
+
+struct Arguments {
+  std::string config_file = "config/config.yaml";
+  bool config_given = false;
+  std::string socket;
+  bool json = false;
+  bool no_wait = false;
+  int timeout_s = 120;
+  std::string from;
+  std::string selector;
+};
+
+ts::Result<ts::config::Config> load(const Arguments& arguments) {
+  return ts::config::load_config(arguments.config_file);
+}
+
+// --socket, then the environment, then the configuration's, then the system's.
+ts::Result<std::filesystem::path> find_socket(const Arguments& arguments) {
+  if (!arguments.socket.empty()) return std::filesystem::path(arguments.socket);
+  const char* from_environment = std::getenv(kSocketVariable);
+  if (from_environment != nullptr && *from_environment != '\0' && !arguments.config_given) {
+    return std::filesystem::path(from_environment);
+  }
+  if (arguments.config_given || std::filesystem::exists(arguments.config_file)) {
+    const auto config = load(arguments);
+    if (!config) return config.error();
+    return ts::config::resolved_control_socket(*config);
+  }
+  return std::filesystem::path(kSystemSocket);
+}
+
+int complain(const ts::Error& error, Exit status) {
+  std::fprintf(stderr, "supervisorctl: %s\n", error.message.c_str());
+  return static_cast<int>(status);
+}
+
+template <class Command>
+int with_client(const Arguments& arguments, Command&& command) {
+  const auto socket = find_socket(arguments);
+  if (!socket) return complain(socket.error(), Exit::usage);
+  return static_cast<int>(command(ts::ctl::Client(*socket)));
+}
+
+template <class Command>
+int with_config(const Arguments& arguments, Command&& command) {
+  const auto config = load(arguments);
+  if (!config) return complain(config.error(), Exit::usage);
+  return static_cast<int>(command(*config));
+}
+
+std::optional<std::string> given(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional<std::string>(text);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Asks the training supervisor what it does, tells it what to do, and looks at checkpoints."};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", ts::api::kVersion);
+  Arguments arguments;
+  auto* config = app.add_option("--config", arguments.config_file, "Configuration that the supervisor runs with")
+                     ->capture_default_str();
+  app.add_option("--socket", arguments.socket, "Control socket of the supervisor (default: from the configuration)");
+  int status = 0;
+  const auto on = [&](CLI::App* verb, auto action) {
+    verb->callback([&, action] {
+      arguments.config_given = config->count() > 0;
+      status = action();
+    });
+  };
+  const auto waiting = [&](CLI::App* verb) {
+    verb->add_flag("--no-wait", arguments.no_wait, "Return as soon as it is accepted");
+    verb->add_option("--timeout", arguments.timeout_s, "Seconds to wait for the result")
+        ->check(CLI::Range(1, 86400))
+        ->capture_default_str();
+    return verb;
+  };
+  const auto wait = [&] { return ts::ctl::WaitOptions{!arguments.no_wait, std::chrono::seconds(arguments.timeout_s)}; };
+
+  auto* status_verb = app.add_subcommand("status", "What it is doing, and why");
+  status_verb->add_flag("--json", arguments.json, "As JSON (format 1)");
+  on(status_verb, [&] {
+    return with_client(arguments, [&](const auto& client) { return ts::ctl::show_status(client, arguments.json); });
+  });
+  on(waiting(app.add_subcommand("start", "Start training, from the newest valid checkpoint")),
+     [&] { return with_client(arguments, [&](const auto& client) { return ts::ctl::start(client, wait()); }); });
+  on(waiting(app.add_subcommand("stop", "Let the worker save its state and end; stay stopped")),
+     [&] { return with_client(arguments, [&](const auto& client) { return ts::ctl::stop(client, wait()); }); });
+  auto* restart_verb = waiting(app.add_subcommand("restart", "Stop, then start; e.g. restart --from ep200"));
+  restart_verb->add_option("--from", arguments.from,
+                           "latest, best, ep200 or a .pt file; newer checkpoints are set aside, not deleted");
+  on(restart_verb, [&] {
+    return with_client(arguments,
+                       [&](const auto& client) { return ts::ctl::restart(client, given(arguments.from), wait()); });
+  });
+  on(waiting(app.add_subcommand("fresh", "Start over; all checkpoints are set aside, not deleted")),
+     [&] { return with_client(arguments, [&](const auto& client) { return ts::ctl::fresh(client, wait()); }); });
+
+  auto* checkpoints = app.add_subcommand("checkpoints", "List, show or verify checkpoints; needs no supervisor");
+  checkpoints->require_subcommand(0, 1);
+  checkpoints->add_flag("--json", arguments.json, "As JSON (format 1)");
+  auto* list = checkpoints->add_subcommand("list", "What there is (the default)");
+  list->add_flag("--json", arguments.json, "As JSON (format 1)");
+  auto* show = checkpoints->add_subcommand("show", "The sidecar of one, after verifying it");
+  show->add_option("selector", arguments.selector, "latest, best, ep200 or a .pt file")->required();
+  auto* verify = checkpoints->add_subcommand("verify", "Read every byte and compare digests");
+  verify->add_option("selector", arguments.selector, "latest, best, ep200 or a .pt file (default: all)");
+  on(checkpoints, [&] {
+    return with_config(arguments, [&](const auto& loaded) {
+      if (show->parsed()) return ts::ctl::show_checkpoint(loaded, arguments.selector);
+      if (verify->parsed()) return ts::ctl::verify_checkpoints(loaded, given(arguments.selector));
+      return ts::ctl::list_checkpoints(loaded, arguments.json);
+    });
+  });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
+  }
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "supervisorctl: internal error: %s. Please report it.\n", error.what());
+    return static_cast<int>(Exit::failed);
+  }
+}

@@ -1,0 +1,127 @@
+#include "supervisor/ctl/render.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/base/json.h"
+#include "common/base/text.h"
+
+namespace ts::ctl {
+namespace {
+
+namespace json = boost::json;
+
+std::string seconds(double value) {
+  return human_duration(std::chrono::milliseconds(static_cast<std::int64_t>(value * 1000.0)));
+}
+
+std::string count_of(std::int64_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+std::string text_of(const json::object& object, std::string_view key) {
+  return escape_control(string_member(object, key).value_or("?"));
+}
+
+std::string worker_line(const json::object& worker) {
+  std::string line = "process " + std::to_string(integer_member(worker, "pid").value_or(0)) + ", attempt " +
+                     std::to_string(integer_member(worker, "attempt").value_or(0)) + ", up " +
+                     seconds(number_member(worker, "uptime_s").value_or(0));
+  if (const auto* resumed = object_member(worker, "resumed_from")) {
+    line += ", resumed from episode " + std::to_string(integer_member(*resumed, "episode").value_or(0)) + " (" +
+            text_of(*resumed, "path") + ")";
+  }
+  if (const auto age = number_member(worker, "heartbeat_age_s")) line += ", last heartbeat " + seconds(*age) + " ago";
+  return line;
+}
+
+std::string episode_line(const json::object& status) {
+  std::string line = std::to_string(integer_member(status, "episode").value_or(0)) + "/" +
+                     std::to_string(integer_member(status, "total_episodes").value_or(0));
+  if (const auto rate = number_member(status, "episodes_per_s")) line += ", " + format_fixed(*rate, 1) + " a second";
+  if (const auto eta = number_member(status, "eta_s")) line += ", ready in " + seconds(*eta);
+  return line;
+}
+
+std::string metrics_line(const json::object& metrics) {
+  std::string line;
+  for (const auto& member : metrics) {
+    if (!member.value().is_number()) continue;
+    if (!line.empty()) line += ", ";
+    line += escape_control(member.key()) + " " + format_fixed(member.value().to_number<double>(), 3);
+  }
+  return line.empty() ? "none yet" : line;
+}
+
+std::string restarts_line(const json::object& restarts) {
+  std::int64_t total = 0;
+  std::string causes;
+  for (const auto& member : restarts) {
+    const auto* count = member.value().if_int64();
+    if (count == nullptr) continue;
+    total += *count;
+    if (!causes.empty()) causes += ", ";
+    causes += escape_control(member.key()) + " " + std::to_string(*count);
+  }
+  return std::to_string(total) + (causes.empty() ? "" : " (" + causes + ")");
+}
+
+std::string padded(std::string text, std::size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text;
+}
+
+}  // namespace
+
+std::string render_status(const json::object& status) {
+  std::string out = text_of(status, "state") + " for " + seconds(number_member(status, "state_for_s").value_or(0)) +
+                    ": " + text_of(status, "reason") + "\n";
+  const auto row = [&](const std::string& name, const std::string& text) {
+    out += "  " + padded(name, 12) + text + "\n";
+  };
+  row("episode", episode_line(status));
+  if (const auto* worker = object_member(status, "worker")) row("worker", worker_line(*worker));
+  if (const auto* metrics = object_member(status, "metrics")) row("metrics", metrics_line(*metrics));
+  if (const auto* saved = object_member(status, "checkpoint")) {
+    row("checkpoint", text_of(*saved, "path") + " (episode " +
+                          std::to_string(integer_member(*saved, "episode").value_or(0)) + ", " +
+                          seconds(number_member(*saved, "age_s").value_or(0)) + " ago)");
+  } else {
+    row("checkpoint", "none yet");
+  }
+  if (const auto* best = object_member(status, "best")) {
+    row("best", text_of(*best, "path") + " (episode " + std::to_string(integer_member(*best, "episode").value_or(0)) +
+                    ", " + text_of(*best, "metric") + " " + format_fixed(number_member(*best, "value").value_or(0), 3) +
+                    ")");
+  }
+  if (const auto* risk = object_member(status, "at_risk")) {
+    row("at risk", count_of(integer_member(*risk, "memory").value_or(0), "episode") + " if the worker dies, " +
+                       std::to_string(integer_member(*risk, "disk").value_or(0)) + " if the power goes");
+  }
+  if (const auto* restarts = object_member(status, "restarts")) row("restarts", restarts_line(*restarts));
+  const auto exact = bool_member(status, "exact");
+  row("exact", exact ? (*exact ? "yes, every resume so far was bit-exact" : "no, see the log for what differs")
+                     : "nothing was resumed and saved yet");
+  row("run", text_of(status, "run_id") + ", supervisor process " +
+                 std::to_string(integer_member(status, "supervisor_pid").value_or(0)));
+  return out;
+}
+
+std::string render_checkpoints(const std::vector<CheckpointRow>& rows, const std::string& metric) {
+  std::string out = padded("NAME", 10) + padded("EPISODE", 9) + padded("SAVED", 26) + padded("SIZE", 12) +
+                    padded(escape_control(metric), 12) + "WHY\n";
+  for (const CheckpointRow& row : rows) {
+    out += padded(row.name, 10);
+    if (!row.problem.empty()) {
+      out += "not usable: " + row.problem + "\n";
+      continue;
+    }
+    const auto value = number_member(row.sidecar.metrics, metric);
+    out += padded(std::to_string(row.sidecar.episode), 9) + padded(escape_control(row.sidecar.created), 26) +
+           padded(human_bytes(row.sidecar.bytes), 12) + padded(value ? format_fixed(*value, 3) : "-", 12) +
+           std::string(checkpoint::to_string(row.sidecar.reason)) + "\n";
+  }
+  return out;
+}
+
+}  // namespace ts::ctl

@@ -1,0 +1,140 @@
+#include "supervisor/shell/state_file.h"
+
+#include <boost/json/object.hpp>
+
+#include "common/base/json.h"
+
+namespace ts::shell {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::int64_t kFormat = 1;
+constexpr std::size_t kBytesMax = std::size_t{1} << 20;
+constexpr const char* kFile = "state.json";
+constexpr const char* kBackup = "state.json.bak";
+constexpr const char* kTemporary = "state.json.tmp";
+
+std::string_view kind_name(core::LaunchFrom::Kind kind) {
+  switch (kind) {
+    case core::LaunchFrom::Kind::newest:
+      return "newest";
+    case core::LaunchFrom::Kind::selector:
+      return "selector";
+    case core::LaunchFrom::Kind::fresh:
+      return "fresh";
+  }
+  return "newest";
+}
+
+core::LaunchFrom read_launch(const json::object& object) {
+  core::LaunchFrom from;
+  const std::string kind = string_member(object, "kind").value_or("newest");
+  if (kind == "fresh") from.kind = core::LaunchFrom::Kind::fresh;
+  if (kind == "selector") {
+    from.kind = core::LaunchFrom::Kind::selector;
+    from.selector = string_member(object, "selector").value_or("");
+    if (from.selector.empty()) from.kind = core::LaunchFrom::Kind::newest;
+  }
+  return from;
+}
+
+}  // namespace
+
+std::string to_json(const Memory& memory) {
+  const core::State& state = memory.state;
+  json::object restarts;
+  for (const auto& [cause, count] : state.restarts) restarts[core::to_string(cause)] = count;
+  json::object next_launch;
+  next_launch["kind"] = kind_name(state.next_launch.kind);
+  next_launch["selector"] = state.next_launch.selector;
+  json::object out;
+  out["format"] = kFormat;
+  out["run_id"] = memory.run_id;
+  out["phase"] = core::to_string(state.phase);
+  out["reason"] = state.reason;
+  out["attempt"] = state.attempt;
+  out["incidents"] = state.incidents;
+  out["restarts"] = std::move(restarts);
+  out["finished_total"] = state.finished_total;
+  out["next_launch"] = std::move(next_launch);
+  out["episode"] = state.progress.episode;
+  out["resume_episode"] = state.resume.episode;
+  out["resume_path"] = state.resume.path;
+  if (memory.exact) out["exact"] = *memory.exact;
+  out["boot_id"] = memory.boot_id;
+  if (memory.worker) {
+    json::object worker;
+    worker["pid"] = memory.worker->pid;
+    worker["start_ticks"] = static_cast<std::int64_t>(memory.worker->start_ticks);
+    worker["boot_id"] = memory.worker->boot_id;
+    out["worker"] = std::move(worker);
+  }
+  return pretty_json(out);
+}
+
+Result<Memory> parse_memory(std::string_view text, std::string_view name) {
+  const auto document = parse_json(text, name, kBytesMax);
+  if (!document) return document.error();
+  const json::object* object = document->if_object();
+  if (object == nullptr || integer_member(*object, "format") != kFormat) {
+    return make_error(ErrorKind::data, std::string(name) + " is not of format " + std::to_string(kFormat) + ".");
+  }
+  Memory memory;
+  core::State& state = memory.state;
+  memory.run_id = string_member(*object, "run_id").value_or("");
+  memory.boot_id = string_member(*object, "boot_id").value_or("");
+  memory.exact = bool_member(*object, "exact");
+  state.attempt = integer_member(*object, "attempt").value_or(0);
+  state.incidents = integer_member(*object, "incidents").value_or(0);
+  state.finished_total = integer_member(*object, "finished_total").value_or(0);
+  state.progress.episode = integer_member(*object, "episode").value_or(0);
+  state.resume.episode = integer_member(*object, "resume_episode").value_or(0);
+  state.resume.path = string_member(*object, "resume_path").value_or("");
+  if (const json::object* restarts = object_member(*object, "restarts")) {
+    for (const auto& member : *restarts) {
+      const auto cause = core::parse_cause(std::string_view(member.key().data(), member.key().size()));
+      const auto* count = member.value().if_int64();
+      if (cause && count != nullptr && *count > 0) state.restarts[*cause] = *count;
+    }
+  }
+  if (const json::object* next = object_member(*object, "next_launch")) state.next_launch = read_launch(*next);
+  if (const json::object* worker = object_member(*object, "worker")) {
+    const auto pid = integer_member(*worker, "pid");
+    const auto start = integer_member(*worker, "start_ticks");
+    const auto boot = string_member(*worker, "boot_id");
+    if (pid && start && boot && *pid > 1) {
+      memory.worker = ProcessIdentity{static_cast<pid_t>(*pid), static_cast<std::uint64_t>(*start), *boot};
+    }
+  }
+  return memory;
+}
+
+Result<> save_memory(const checkpoint::Directory& directory, const Memory& memory) {
+  const std::string text = to_json(memory);
+  const auto cleared = directory.unlink(kTemporary);
+  if (!cleared) return cleared.error();
+  const auto written = directory.write_synced(kTemporary, std::as_bytes(std::span(text)));
+  if (!written) return written.error();
+  // The backup is a second link to the old file, so no instant is without a whole one.
+  const auto old_gone = directory.unlink(kBackup);
+  if (!old_gone) return old_gone.error();
+  const auto kept = directory.link(kFile, kBackup);
+  if (!kept && kept.error().kind != ErrorKind::not_found) return kept.error();
+  const auto renamed = directory.rename_over(kTemporary, kFile);
+  if (!renamed) return renamed.error();
+  return directory.sync();
+}
+
+Memory load_memory(const checkpoint::Directory& directory, std::string& note) {
+  for (const char* name : {kFile, kBackup}) {
+    const auto file = directory.read_file(name, kBytesMax);
+    if (!file && file.error().kind == ErrorKind::not_found) continue;
+    auto memory = file ? parse_memory(file->text(), directory.path_of(name)) : Result<Memory>(file.error());
+    if (memory) return std::move(*memory);
+    note = "passing over " + directory.path_of(name) + ": " + memory.error().message;
+  }
+  return {};
+}
+
+}  // namespace ts::shell

@@ -1,0 +1,35 @@
+// The supervisor's memory across its own death, crashes and reboots: `.supervisor/state.json`.
+//
+// Written whole, durably, by rename over the old one, which stays as state.json.bak; whichever of the two reads well is
+// used. A file that is damaged costs the history, never a checkpoint: the run's identity is in the sidecars too.
+//
+// Threading: plain functions; one writer (the holder of the state directory's lock).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "common/base/process_identity.h"
+#include "common/base/result.h"
+#include "common/checkpoint/directory.h"
+#include "supervisor/core/supervision.h"
+
+namespace ts::shell {
+
+struct Memory {
+  core::State state;  // what of it outlives us: see to_json
+  std::string run_id;
+  std::optional<ProcessIdentity> worker;  // the one that may have outlived us
+  std::string boot_id;                    // of the boot in which this was written
+  std::optional<bool> exact;              // whether every resume of this run was bit-exact; nothing: not known
+};
+
+std::string to_json(const Memory& memory);
+Result<Memory> parse_memory(std::string_view text, std::string_view name);
+
+Result<> save_memory(const checkpoint::Directory& directory, const Memory& memory);
+
+// Empty when there is none yet. `note` is set to a sentence when a file had to be passed over.
+Memory load_memory(const checkpoint::Directory& directory, std::string& note);
+
+}  // namespace ts::shell

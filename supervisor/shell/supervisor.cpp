@@ -1,0 +1,302 @@
+#include "supervisor/shell/supervisor.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+#include "common/base/text.h"
+#include "common/protocol/worker_contract.h"
+#include "supervisor/shell/worker_command.h"
+#include "supervisor/shell/worker_log.h"
+
+namespace ts::shell {
+namespace {
+
+constexpr const char* kLockFile = "lock";
+constexpr const char* kNotifySocket = "notify.sock";
+
+int exit_code_of(core::Cause cause) {
+  using protocol::ExitCode;
+  switch (cause) {
+    case core::Cause::bad_configuration:
+      return static_cast<int>(ExitCode::configuration);
+    case core::Cause::bad_data:
+      return static_cast<int>(ExitCode::unusable_data);
+    case core::Cause::cannot_save:
+      return static_cast<int>(ExitCode::cannot_write);
+    default:
+      return static_cast<int>(ExitCode::internal);
+  }
+}
+
+std::uint64_t size_of(const std::filesystem::path& file) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(file, error);
+  return error ? 0 : size;
+}
+
+}  // namespace
+
+core::Policy make_policy(const config::Config& config) {
+  core::Policy policy;
+  policy.total_episodes = config.training.episodes;
+  policy.startup_timeout = config.supervisor.startup_timeout;
+  policy.heartbeat_timeout = config.supervisor.heartbeat_timeout;
+  policy.stop_timeout = config.supervisor.stop_timeout;
+  policy.backoff_initial = config.restart.backoff_initial;
+  policy.backoff_max = config.restart.backoff_max;
+  policy.backoff_factor = config.restart.backoff_factor;
+  policy.jitter = config.restart.jitter;
+  policy.max_attempts_without_progress = config.restart.max_attempts_without_progress;
+  policy.cooldown = config.restart.cooldown;
+  return policy;
+}
+
+core::Instant Supervisor::now() {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
+
+Supervisor::Supervisor(asio::io_context& io, config::Config config, Options options,
+                       std::shared_ptr<spdlog::logger> log, Console& console)
+    : io_(io),
+      config_(std::move(config)),
+      options_(std::move(options)),
+      log_(std::move(log)),
+      console_(console),
+      policy_(make_policy(config_)),
+      timer_(io) {}
+
+Supervisor::~Supervisor() {
+  disk_.join();
+}
+
+Result<> Supervisor::open() {
+  using checkpoint::Directory;
+  const auto models = Directory::open(config_.checkpoints.directory, Directory::Create::yes);
+  if (!models) return models.error();
+  auto directory = Directory::open(config::resolved_state_directory(config_), Directory::Create::yes);
+  if (!directory) return directory.error();
+  state_directory_.emplace(std::move(*directory));
+  auto lock = checkpoint::DirectoryLock::acquire(*state_directory_, "trainer-supervisor", kLockFile);
+  if (!lock) return lock.error();
+  lock_.emplace(std::move(*lock));
+
+  auto receiver = NotifyReceiver::bind(io_, state_directory_->path() / kNotifySocket,
+                                       [this](pid_t sender, const auto& message) { hear(sender, message); });
+  if (!receiver) return receiver.error();
+  receiver_ = std::move(*receiver);
+  auto server = api::HttpServer::listen(io_, config::resolved_control_socket(config_), *this);
+  if (!server) return server.error();
+  server_ = std::move(*server);
+
+  std::string note;
+  const Memory memory = load_memory(*state_directory_, note);
+  if (!note.empty()) log_->warn(note);
+  state_ = memory.state;
+  run_id_ = memory.run_id;
+  exact_ = memory.exact;
+  facts_ = gather_directory_facts(config_);
+  if (adopt_survivor(memory)) return {};
+  // Without a checkpoint there is nothing that was finished: emptying the directory starts over.
+  if (!facts_.newest && !facts_.best) state_.finished_total = 0;
+  if (options_.fresh) {
+    post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
+  } else {
+    post(core::StartRequested{});
+  }
+  return {};
+}
+
+// A worker that outlived the supervisor before us trains on under us. True when there is one.
+bool Supervisor::adopt_survivor(const Memory& memory) {
+  if (!memory.worker) return false;
+  const std::int64_t attempt = state_.attempt;
+  auto survivor = WorkerProcess::adopt(io_, *memory.worker,
+                                       [this, attempt](core::ExitStatus status) { worker_ended(attempt, status); });
+  if (!survivor) {
+    const bool rebooted = memory.boot_id != current_boot_id();
+    log_->warn(
+        "The worker {} was running when the last supervisor was last heard of; {}. Going on from the newest "
+        "valid checkpoint.",
+        memory.worker->pid, rebooted ? "the machine has been restarted since, or has lost power" : "both are gone");
+    return false;
+  }
+  worker_ = std::move(*survivor);
+  spawned_ = now();
+  log_offset_ = size_of(config_.logging.directory / "worker.log");
+  post(core::WorkerAdopted{worker_->pid()});
+  if (options_.fresh) post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
+  return true;
+}
+
+void Supervisor::shut_down() {
+  post(core::ShutdownRequested{state_.shutting_down});
+}
+
+void Supervisor::post(core::Event event) {
+  queue_.push_back(std::move(event));
+  if (draining_) return;
+  draining_ = true;
+  while (!queue_.empty()) {
+    const core::Event next = std::move(queue_.front());
+    queue_.pop_front();
+    handle(next);
+  }
+  draining_ = false;
+  arm_timer();
+  leave_if_done();
+}
+
+void Supervisor::handle(const core::Event& event) {
+  core::Transition transition = core::step(std::move(state_), event, now(), policy_);
+  state_ = std::move(transition.state);
+  if (!transition.note.empty()) {
+    const bool bad = state_.phase == core::Phase::fatal;
+    log_->log(bad ? spdlog::level::err : spdlog::level::info, "[{}] {}", core::to_string(state_.phase),
+              transition.note);
+  }
+  for (const core::Action& action : transition.actions) {
+    std::visit([this](const auto& what) { perform(what); }, action);
+  }
+}
+
+void Supervisor::perform(const core::PrepareLaunch& action) {
+  asio::post(disk_, [this, action, run_id = run_id_] {
+    auto plan = std::make_shared<LaunchPlan>(prepare_launch(action.attempt, action.from, run_id, config_));
+    asio::post(io_, [this, plan] { launch_settled(std::move(*plan)); });
+  });
+}
+
+void Supervisor::launch_settled(LaunchPlan plan) {
+  for (const std::string& note : plan.notes) log_->warn(note);
+  const auto* prepared = std::get_if<core::LaunchPrepared>(&plan.outcome);
+  if (prepared != nullptr && prepared->attempt == state_.attempt) {
+    if (plan.run_id != run_id_) exact_.reset();
+    run_id_ = plan.run_id;
+    resumed_ = std::move(plan.resumed);
+    if (prepared->resume.path.empty()) {
+      log_->info("Starting from the beginning: no checkpoint in {}/", config_.checkpoints.directory.string());
+    } else if (resumed_) {
+      log_->info("Auto-resuming from episode {}: {}", prepared->resume.episode, prepared->resume.path);
+    } else {
+      log_->info("Resuming from {}, a file of another origin", prepared->resume.path);
+    }
+  }
+  refresh_facts();
+  post(std::move(plan.outcome));
+}
+
+void Supervisor::perform(const core::SpawnWorker& action) {
+  const LaunchContext context{options_.config_file, options_.own_program, receiver_->address(), run_id_, state_.reason};
+  const WorkerCommand command = make_worker_command(config_, context, action.attempt, action.resume);
+  const auto logged = prepare_worker_log(command.log_file, config_.logging.max_size, config_.logging.max_files);
+  if (!logged) {
+    post(core::SpawnFailed{action.attempt, logged.error().message});
+    return;
+  }
+  log_offset_ = size_of(command.log_file);
+  const std::int64_t attempt = action.attempt;
+  auto worker =
+      WorkerProcess::spawn(io_, command, [this, attempt](core::ExitStatus status) { worker_ended(attempt, status); });
+  if (!worker) {
+    post(core::SpawnFailed{attempt, worker.error().message});
+    return;
+  }
+  worker_ = std::move(*worker);
+  spawned_ = now();
+  last_beat_.reset();
+  rate_.reset();
+  post(core::WorkerSpawned{attempt, worker_->pid()});
+}
+
+void Supervisor::perform(const core::SignalWorker& action) {
+  if (worker_) worker_->signal(action.signal);
+}
+
+void Supervisor::perform(const core::SaveState&) {
+  Memory memory{state_, run_id_, std::nullopt, current_boot_id(), exact_};
+  if (worker_ && state_.has_process()) memory.worker = worker_->identity();
+  const auto saved = save_memory(*state_directory_, memory);
+  // The run's identity is in the sidecars too, so going on without this file loses history and no work.
+  if (!saved) log_->warn("The supervisor's own state was not saved: {}", saved.error().message);
+}
+
+void Supervisor::perform(const core::LeaveDaemon&) {
+  leaving_ = true;
+}
+
+void Supervisor::hear(pid_t sender, const protocol::NotifyMessage& message) {
+  if (!worker_ || !worker_->owns(sender)) return;
+  last_beat_ = now();
+  const bool resumed_said = message.resumed && !state_.progress.resumed;
+  post(core::MessageReceived{state_.attempt, message});
+  if (message.episode) rate_.add(*message.episode, *last_beat_);
+  if (resumed_said && *message.resumed > 0) {
+    log_->info("Resuming training from episode {}/{}", *message.resumed + 1, view().total_episodes);
+  }
+  if (message.status && !message.status->empty() && *message.status != last_status_) {
+    log_->info("worker: {}", escape_control(*message.status));
+  }
+  if (message.status) last_status_ = *message.status;
+  if (message.checkpoint) {
+    refresh_facts();
+  } else if (message.episode) {
+    console_.progress(view(), *last_beat_, false);
+  }
+}
+
+void Supervisor::worker_ended(std::int64_t attempt, core::ExitStatus status) {
+  receiver_->drain();  // what it said before it ended comes first
+  worker_.reset();
+  post(core::WorkerExited{attempt, status, last_words(config_.logging.directory / "worker.log", log_offset_)});
+}
+
+void Supervisor::refresh_facts() {
+  asio::post(disk_, [this] {
+    auto facts = std::make_shared<DirectoryFacts>(gather_directory_facts(config_));
+    asio::post(io_, [this, facts] { facts_arrived(std::move(*facts)); });
+  });
+}
+
+void Supervisor::facts_arrived(DirectoryFacts facts) {
+  const bool newer = facts.newest && (!facts_.newest || facts.newest->sidecar.digest != facts_.newest->sidecar.digest);
+  facts_ = std::move(facts);
+  if (newer) judge_exactness();
+  if (worker_) console_.progress(view(), now(), newer);
+}
+
+// The first checkpoint after a resume tells in which environment the run goes on.
+void Supervisor::judge_exactness() {
+  if (!resumed_ || facts_.newest->sidecar.episode <= resumed_->episode) return;
+  const auto differing = exactness_differences(resumed_->exactness, facts_.newest->sidecar.exactness);
+  if (!differing.empty()) {
+    log_->warn("This run is no longer bit-exact: since the resume from episode {} these differ: {}", resumed_->episode,
+               join(differing, ", "));
+  }
+  exact_ = exact_.value_or(true) && differing.empty();
+  resumed_.reset();
+}
+
+void Supervisor::arm_timer() {
+  timer_.cancel();
+  if (!state_.deadline) return;
+  timer_.expires_at(std::chrono::steady_clock::time_point(*state_.deadline));
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    receiver_->drain();  // signs of life before timers
+    post(core::DeadlinePassed{});
+  });
+}
+
+void Supervisor::leave_if_done() {
+  const bool gave_up = state_.phase == core::Phase::fatal && !state_.deadline;
+  const bool done = options_.exit_when_done && (state_.phase == core::Phase::finished || gave_up);
+  if (!leaving_ && !done) return;
+  if (gave_up) exit_code_ = exit_code_of(state_.last_cause.value_or(core::Cause::unknown));
+  facts_ = gather_directory_facts(config_);
+  say_goodbye();
+  io_.stop();
+}
+
+}  // namespace ts::shell

@@ -1,0 +1,119 @@
+// The imperative shell: turns what the system says into events for core::step and its actions into system calls.
+//
+// One queue of events, drained in order on the io_context's thread; before an exit or a timer is judged, everything
+// that the worker has said by then is heard. Disk work that may take long runs on one other thread and comes back as an
+// event. One log line for each transition.
+//
+// Ownership: owns the worker's handle, the sockets and the timer. The io_context, configuration, log and console
+// outlive it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <spdlog/logger.h>
+
+#include "common/checkpoint/directory.h"
+#include "common/checkpoint/directory_lock.h"
+#include "common/config/config.h"
+#include "supervisor/api/backend.h"
+#include "supervisor/api/http_server.h"
+#include "supervisor/api/status.h"
+#include "supervisor/core/supervision.h"
+#include "supervisor/shell/console.h"
+#include "supervisor/shell/directory_facts.h"
+#include "supervisor/shell/episode_rate.h"
+#include "supervisor/shell/launch_preparation.h"
+#include "supervisor/shell/net.h"
+#include "supervisor/shell/notify_receiver.h"
+#include "supervisor/shell/state_file.h"
+#include "supervisor/shell/worker_process.h"
+
+namespace ts::shell {
+
+struct Options {
+  std::filesystem::path config_file;
+  std::filesystem::path own_program;
+  bool fresh = false;
+  bool exit_when_done = false;  // leave when the training is finished or cannot go on
+};
+
+core::Policy make_policy(const config::Config& config);
+
+class Supervisor final : public api::Backend {
+ public:
+  Supervisor(asio::io_context& io, config::Config config, Options options, std::shared_ptr<spdlog::logger> log,
+             Console& console);
+  ~Supervisor() override;
+
+  // Takes the state directory, opens the sockets, and starts or adopts the worker. After an error nothing runs.
+  Result<> open();
+
+  // A request to leave: the first lets the worker save and end, the second kills it.
+  void shut_down();
+
+  // For main, when the io_context has stopped.
+  int exit_code() const { return exit_code_; }
+
+  boost::json::object status() override;
+  Result<std::string> start(const api::Peer& peer) override;
+  Result<std::string> stop(const api::Peer& peer) override;
+  Result<std::string> fresh(const api::Peer& peer) override;
+  asio::awaitable<Result<std::string>> restart(const api::Peer& peer, std::optional<std::string> from) override;
+
+ private:
+  void post(core::Event event);
+  void handle(const core::Event& event);
+  void perform(const core::PrepareLaunch& action);
+  void perform(const core::SpawnWorker& action);
+  void perform(const core::SignalWorker& action);
+  void perform(const core::SaveState&);
+  void perform(const core::LeaveDaemon&);
+  void launch_settled(LaunchPlan plan);
+  void hear(pid_t sender, const protocol::NotifyMessage& message);
+  void worker_ended(std::int64_t attempt, core::ExitStatus status);
+  void refresh_facts();
+  void facts_arrived(DirectoryFacts facts);
+  void judge_exactness();
+  void arm_timer();
+  void leave_if_done();
+  void say_goodbye();
+  bool adopt_survivor(const Memory& memory);
+  api::Status view() const;
+  static core::Instant now();
+
+  asio::io_context& io_;
+  config::Config config_;
+  Options options_;
+  std::shared_ptr<spdlog::logger> log_;
+  Console& console_;
+  core::Policy policy_;
+
+  std::optional<checkpoint::Directory> state_directory_;
+  std::optional<checkpoint::DirectoryLock> lock_;
+  core::State state_;
+  std::string run_id_;
+  std::optional<bool> exact_;
+  std::optional<checkpoint::Sidecar> resumed_;  // the checkpoint that this attempt resumes from
+  std::deque<core::Event> queue_;
+  bool draining_ = false;
+  bool leaving_ = false;
+  int exit_code_ = 0;
+
+  std::unique_ptr<NotifyReceiver> receiver_;
+  std::unique_ptr<api::HttpServer> server_;
+  std::unique_ptr<WorkerProcess> worker_;
+  core::Instant spawned_{0};
+  std::uint64_t log_offset_ = 0;  // where this attempt's output begins
+  std::optional<core::Instant> last_beat_;
+  std::string last_status_;  // said once, however often it is sent
+  EpisodeRate rate_;
+  DirectoryFacts facts_;
+  asio::steady_timer timer_;
+  asio::thread_pool disk_{1};
+};
+
+}  // namespace ts::shell

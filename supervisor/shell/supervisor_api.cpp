@@ -1,0 +1,112 @@
+// What the control API and the foreground ask of the supervisor.
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+#include <boost/json/value.hpp>
+
+#include "supervisor/shell/supervisor.h"
+
+namespace ts::shell {
+namespace {
+
+double seconds(core::Instant span) {
+  return std::chrono::duration<double>(span).count();
+}
+
+std::string name_of(const api::Peer& peer) {
+  return "(asked by process " + std::to_string(peer.pid) + " of user " + std::to_string(peer.uid) + ")";
+}
+
+}  // namespace
+
+api::Status Supervisor::view() const {
+  api::Status status;
+  const core::Instant moment = now();
+  status.supervisor_pid = ::getpid();
+  status.run_id = run_id_;
+  status.state = state_;
+  status.state_for_s = seconds(moment - state_.since);
+  if (worker_) status.worker_uptime_s = seconds(moment - spawned_);
+  if (worker_ && last_beat_) status.heartbeat_age_s = seconds(moment - *last_beat_);
+  status.total_episodes = state_.progress.total > 0 ? state_.progress.total : policy_.total_episodes;
+  if (worker_) status.episodes_per_s = rate_.per_second();
+  const auto left = static_cast<double>(status.total_episodes - state_.progress.episode);
+  if (status.episodes_per_s && *status.episodes_per_s > 0.0) status.eta_s = left / *status.episodes_per_s;
+  if (facts_.newest) {
+    const auto age = std::chrono::system_clock::now() - facts_.newest->written;
+    status.checkpoint = {facts_.newest->sidecar.episode, facts_.newest->path,
+                         std::max(0.0, std::chrono::duration<double>(age).count())};
+  }
+  if (facts_.best) {
+    const std::string& metric = config_.checkpoints.best_metric;
+    const auto* value = facts_.best->sidecar.metrics.if_contains(metric);
+    if (value != nullptr && value->is_number()) {
+      status.best = {facts_.best->sidecar.episode, metric, value->to_number<double>(), facts_.best->path};
+    }
+  }
+  status.exact = exact_;
+  return status;
+}
+
+boost::json::object Supervisor::status() {
+  return api::to_json(view());
+}
+
+Result<std::string> Supervisor::start(const api::Peer& peer) {
+  if (state_.has_process() || state_.phase == core::Phase::starting) {
+    return std::string("It is ") + std::string(core::to_string(state_.phase)) + " already.";
+  }
+  log_->info("start {}", name_of(peer));
+  post(core::StartRequested{});
+  return state_.phase == core::Phase::finished ? "Nothing to start: " + state_.reason + "." : "Starting.";
+}
+
+Result<std::string> Supervisor::stop(const api::Peer& peer) {
+  log_->info("stop {}", name_of(peer));
+  post(core::StopRequested{});
+  return std::string(state_.has_process() ? "Stopping: the worker is saving its state." : "Stopped.");
+}
+
+Result<std::string> Supervisor::fresh(const api::Peer& peer) {
+  log_->info("fresh {}", name_of(peer));
+  post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
+  return std::string("Starting over; the checkpoints there are will be set aside, not deleted.");
+}
+
+asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, std::optional<std::string> from) {
+  if (!from) {
+    log_->info("restart {}", name_of(peer));
+    post(core::RestartRequested{});
+    co_return std::string("Restarting from the newest checkpoint.");
+  }
+  const std::string selector = *from;
+  const std::string run_id = run_id_;
+  co_await asio::post(asio::bind_executor(disk_, asio::use_awaitable));
+  const auto episode = check_selector(selector, run_id, config_);
+  co_await asio::post(asio::bind_executor(io_, asio::use_awaitable));
+  if (!episode) co_return episode.error();
+  log_->info("restart --from {} {}", selector, name_of(peer));
+  post(core::RestartRequested{{core::LaunchFrom::Kind::selector, selector}});
+  co_return "Restarting from episode " + std::to_string(*episode) +
+      "; newer checkpoints will be set aside, not deleted.";
+}
+
+void Supervisor::say_goodbye() {
+  const std::string saved =
+      facts_.newest ? "the newest checkpoint is " + facts_.newest->path : "there is no checkpoint yet";
+  switch (state_.phase) {
+    case core::Phase::finished:
+      log_->info("Finished: {}/{} episodes; {}.", state_.progress.episode, view().total_episodes, saved);
+      return;
+    case core::Phase::fatal:
+      log_->error("Gave up; {}.", saved);
+      return;
+    default:
+      log_->info("Stopped after episode {}; {}. To go on, start it again: ./run_training.sh", state_.progress.episode,
+                 saved);
+  }
+}
+
+}  // namespace ts::shell

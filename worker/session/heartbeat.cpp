@@ -1,0 +1,85 @@
+#include "worker/session/heartbeat.h"
+
+#include <utility>
+
+#include "worker/session/signals.h"
+
+namespace ts::session {
+namespace {
+
+// More often than this nobody looks; the newest episode is sent again with the next beat.
+constexpr std::chrono::milliseconds kEpisodeMessageInterval{20};
+
+}  // namespace
+
+bool Heartbeat::step(std::int64_t steps_total) {
+  if (stop_requested()) return false;
+  const auto now = Clock::now();
+  if (now >= next_beat_) {
+    next_beat_ = now + interval_;
+    protocol::NotifyMessage message;
+    message.watchdog = true;
+    message.step = steps_total;
+    sender_.send(message);
+  }
+  return true;
+}
+
+void Heartbeat::enter(protocol::Phase phase) {
+  if (!sender_.connected()) return;
+  protocol::NotifyMessage message;
+  message.watchdog = true;
+  message.phase = phase;
+  sender_.send(message);
+}
+
+void Heartbeat::ready(std::int64_t resumed_episode, std::int64_t total_episodes) {
+  protocol::NotifyMessage message;
+  message.ready = true;
+  message.resumed = resumed_episode;
+  message.episode = resumed_episode;
+  message.total = total_episodes;
+  message.phase = protocol::Phase::train;
+  sender_.send(message);
+}
+
+void Heartbeat::episode_done(std::int64_t episode, std::int64_t total_episodes, const protocol::Metrics& metrics) {
+  const auto now = Clock::now();
+  if (now < next_episode_message_ && episode < total_episodes) return;
+  next_episode_message_ = now + kEpisodeMessageInterval;
+  next_beat_ = now + interval_;
+  protocol::NotifyMessage message;
+  message.watchdog = true;
+  message.episode = episode;
+  message.total = total_episodes;
+  message.metrics = metrics;
+  sender_.send(message);
+}
+
+void Heartbeat::saved(const std::string& path) {
+  protocol::NotifyMessage message;
+  message.watchdog = true;
+  message.checkpoint = path;
+  sender_.send(message);
+}
+
+void Heartbeat::status(const std::string& sentence) {
+  protocol::NotifyMessage message;
+  message.status = sentence;
+  sender_.send(message);
+}
+
+void Heartbeat::stopping() {
+  protocol::NotifyMessage message;
+  message.stopping = true;
+  sender_.send(message);
+}
+
+void Heartbeat::expect_silence(std::chrono::seconds at_most) {
+  protocol::NotifyMessage message;
+  message.watchdog = true;
+  message.extend_timeout = at_most;
+  sender_.send(message);
+}
+
+}  // namespace ts::session

@@ -1,0 +1,99 @@
+#include "worker/session/starting_point.h"
+
+#include <utility>
+
+namespace ts::session {
+namespace {
+
+using checkpoint::Store;
+using checkpoint::StoreWriter;
+
+std::string path_of(const Store& store, const checkpoint::Verified& verified, const checkpoint::Selector* selector) {
+  if (verified.sidecar.run_id.empty() && selector != nullptr) return checkpoint::to_string(*selector);
+  return store.directory().path_of(verified.archive_name);
+}
+
+Result<StartingPoint> resume_newest(const config::Config& config, const std::string& run_id, const Store& store) {
+  auto choice = store.choose_newest(run_id);
+  if (!choice) return choice.error();
+  if (!choice->newest) {
+    const auto listing = store.list();
+    if (!listing) return listing.error();
+    if (!listing->holds_checkpoint_files()) return StartingPoint{};
+    return make_error(ErrorKind::checkpoint,
+                      config.checkpoints.directory.string() +
+                          " holds checkpoint files, but none can be resumed from. Nothing was changed. To set them "
+                          "aside and start over, use --fresh.");
+  }
+  StartingPoint point;
+  point.path = path_of(store, *choice->newest, nullptr);
+  point.checkpoint = std::move(choice->newest);
+  point.rejected = std::move(choice->rejected);
+  return point;
+}
+
+// Whether a valid checkpoint newer than `episode` would be left behind: then this is a step back, and not the plain
+// continuation that a supervisor asks for.
+Result<bool> newer_valid_exists(const Store& store, checkpoint::Episode episode) {
+  const auto listing = store.list();
+  if (!listing) return listing.error();
+  for (auto at = listing->episodes.upper_bound(episode); at != listing->episodes.end(); ++at) {
+    if (store.verify(at->first)) return true;
+  }
+  return false;
+}
+
+Result<StartingPoint> resume_selected(const std::string& text, const std::string& run_id, const Store& store) {
+  const auto selector = checkpoint::parse_selector(text);
+  if (!selector) return selector.error();
+  auto chosen = store.select(*selector, run_id);
+  if (!chosen) {
+    return make_error(chosen.error().kind,
+                      chosen.error().message + " Nothing was changed; " + store.list_usable() + ".");
+  }
+  // A file of another origin has no place in this directory's history: its sidecar says episode 0, so all goes aside.
+  const auto newer = newer_valid_exists(store, chosen->sidecar.episode);
+  if (!newer) return newer.error();
+  StartingPoint point;
+  point.path = path_of(store, *chosen, &*selector);
+  if (*newer) point.supersede_after = chosen->sidecar.episode;
+  point.checkpoint = std::move(*chosen);
+  return point;
+}
+
+}  // namespace
+
+StoreWriter::BestBy best_by(const config::Config& config) {
+  return {config.checkpoints.best_metric, config.checkpoints.best_mode == config::BestMode::max};
+}
+
+Result<StartingPoint> choose_starting_point(const ResumeRequest& request, const config::Config& config,
+                                            const std::string& run_id, const Store& store) {
+  switch (request.kind) {
+    case ResumeRequest::Kind::automatic:
+      return resume_newest(config, run_id, store);
+    case ResumeRequest::Kind::selector:
+      return resume_selected(request.selector, run_id, store);
+    case ResumeRequest::Kind::fresh: {
+      StartingPoint point;
+      point.supersede_after = -1;
+      return point;
+    }
+    case ResumeRequest::Kind::none:
+      break;
+  }
+  const auto listing = store.list();
+  if (!listing) return listing.error();
+  if (!listing->holds_checkpoint_files()) return StartingPoint{};
+  return make_error(ErrorKind::configuration,
+                    store.directory().path_of("") +
+                        " already holds checkpoints. Use --auto-resume to go on from the newest, --resume ep200 (for "
+                        "example) to go on from another, or --fresh to set them aside and start over.");
+}
+
+Result<checkpoint::Notes> make_way(const StartingPoint& point, const config::Config& config, StoreWriter& writer) {
+  if (point.supersede_after) return writer.set_aside_newer_than(*point.supersede_after, best_by(config));
+  return writer.quarantine(point.rejected);
+}
+
+}  // namespace ts::session
