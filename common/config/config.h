@@ -125,7 +125,7 @@ struct Hooks {
 
 // The market as the agent meets it.
 struct Trading {
-  std::int64_t window = 20;           // days of returns and volume that one observation shows
+  std::int64_t window = 10;           // days of returns and volume that one observation shows
   std::int64_t episode_length = 252;  // days, which are environment steps, of one episode (252 = a trading year)
   double cost = 0.0005;               // of the value traded, charged for each change of position
 
@@ -134,18 +134,18 @@ struct Trading {
 
 // The double DQN agent. "Steps" are environment steps: one day, one action.
 struct Dqn {
-  std::vector<std::int64_t> hidden = {64, 64};  // units of each hidden layer
-  double learning_rate = 0.0005;                // of Adam
-  double gamma = 0.9;                           // discount of the next step's reward
-  std::int64_t batch_size = 64;                 // transitions in one gradient step
-  std::int64_t replay_capacity = 20000;         // transitions remembered
-  std::int64_t learn_start = 1000;              // steps before the first gradient step
-  std::int64_t learn_every = 1;                 // steps between two gradient steps
-  std::int64_t target_update = 500;             // steps between two copies into the target network
-  double epsilon_start = 1.0;                   // share of random actions at step 0
-  double epsilon_end = 0.05;                    // share of random actions at the end of the decay
-  std::int64_t epsilon_decay_steps = 30000;     // steps over which the share falls linearly
-  double grad_clip = 10.0;                      // the gradient's norm is cut to this
+  std::vector<std::int64_t> hidden = {32};   // units of each hidden layer
+  double learning_rate = 0.0001;             // of Adam
+  double gamma = 0.95;                       // discount of the next step's reward
+  std::int64_t batch_size = 64;              // transitions in one gradient step
+  std::int64_t replay_capacity = 20000;      // transitions remembered
+  std::int64_t learn_start = 1000;           // steps before the first gradient step
+  std::int64_t learn_every = 1;              // steps between two gradient steps
+  std::int64_t target_update = 500;          // steps between two copies into the target network
+  double epsilon_start = 1.0;                // share of random actions at step 0
+  double epsilon_end = 0.05;                 // share of random actions at the end of the decay
+  std::int64_t epsilon_decay_steps = 30000;  // steps over which the share falls linearly
+  double grad_clip = 10.0;                   // the gradient's norm is cut to this
 
   bool operator==(const Dqn&) const = default;
 };
@@ -173,5 +173,9 @@ std::filesystem::path resolved_state_directory(const Config& config);
 
 // The control socket: supervisor.control_socket, or <resolved_state_directory>/control.sock.
 std::filesystem::path resolved_control_socket(const Config& config);
+
+// The keys whose part of the program is not built yet and that differ from their defaults: whoever set them should
+// know.
+std::vector<std::string> keys_without_effect(const Config& config);
 
 }  // namespace ts::config

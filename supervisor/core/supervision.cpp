@@ -8,6 +8,9 @@
 namespace ts::core {
 namespace {
 
+// Nobody means to be silent for longer, and a number that a hostile worker makes up must not overflow the clock.
+constexpr std::chrono::hours kExtensionMax{24 * 365};
+
 // One call of step: the state under change and what has been decided so far.
 class Step {
  public:
@@ -34,8 +37,8 @@ class Step {
   void launch(std::string reason);
   void end_worker(Cause cause, std::string reason);
   void escalate();
-  void after_end(Cause cause, const std::string& what);
-  void incident(Cause cause, const std::string& what);
+  void after_end(Cause cause, const std::string& what, const std::string& last_words);
+  void incident(Cause cause, const std::string& what, const std::string& last_words = {});
   void arm_heartbeat();
   void note_progress(const protocol::NotifyMessage& message);
 
@@ -108,6 +111,10 @@ void Step::escalate() {
 void Step::operator()(const StartRequested&) {
   const bool goal_reached = s().finished_total > 0 && s().finished_total >= policy_.total_episodes &&
                             s().next_launch.kind == LaunchFrom::Kind::newest;
+  if (s().shutting_down) {
+    t_.note = "not starting: the supervisor is leaving";
+    return;
+  }
   s().desired = Desired::up;
   if (s().has_process() || s().phase == Phase::starting) return;
   if (goal_reached) {
@@ -116,7 +123,7 @@ void Step::operator()(const StartRequested&) {
     return;
   }
   s().incidents = 0;
-  launch("starting " + attempt_name(s().attempt + 1) + " because it was asked for");
+  launch(attempt_name(s().attempt + 1) + ", because it was asked for");
 }
 
 void Step::operator()(const StopRequested&) {
@@ -132,6 +139,10 @@ void Step::operator()(const StopRequested&) {
 }
 
 void Step::operator()(const RestartRequested& event) {
+  if (s().shutting_down) {
+    t_.note = "not restarting: the supervisor is leaving";
+    return;
+  }
   s().desired = Desired::up;
   s().next_launch = event.from;
   s().incidents = 0;
@@ -141,7 +152,7 @@ void Step::operator()(const RestartRequested& event) {
     act(SaveState{});
     return;
   }
-  launch("starting " + attempt_name(s().attempt + 1) + " because a restart was asked for");
+  launch(attempt_name(s().attempt + 1) + ", because a restart was asked for");
 }
 
 void Step::operator()(const ShutdownRequested& event) {
@@ -154,7 +165,9 @@ void Step::operator()(const ShutdownRequested& event) {
     act(LeaveDaemon{});
     return;
   }
-  if (event.now && s().stop_step != StopStep::kill && s().stop_step != StopStep::unkillable) {
+  const bool being_killed =
+      s().phase == Phase::stopping && (s().stop_step == StopStep::kill || s().stop_step == StopStep::unkillable);
+  if (event.now && !being_killed) {
     s().stop_cause = Cause::asked;
     s().stop_step = StopStep::kill;
     enter(Phase::stopping, "asked again to stop: killing worker " + std::to_string(s().pid) + " now",
@@ -186,7 +199,7 @@ void Step::operator()(const LaunchRefused& event) {
 }
 
 void Step::operator()(const WorkerSpawned& event) {
-  if (s().phase != Phase::starting || event.attempt != s().attempt) return;
+  if (s().phase != Phase::starting || s().has_process() || event.attempt != s().attempt) return;
   s().pid = event.pid;
   act(SaveState{});
   const std::string from = s().resume.path.empty() ? "from the beginning" : "from " + s().resume.path;
@@ -200,7 +213,7 @@ void Step::operator()(const WorkerSpawned& event) {
 }
 
 void Step::operator()(const SpawnFailed& event) {
-  if (s().phase != Phase::starting || event.attempt != s().attempt) return;
+  if (s().phase != Phase::starting || s().has_process() || event.attempt != s().attempt) return;
   incident(Cause::exec_failed, event.why);
 }
 
@@ -219,6 +232,9 @@ void Step::arm_heartbeat() {
 
 void Step::note_progress(const protocol::NotifyMessage& message) {
   Progress& progress = s().progress;
+  // A worker may know better than we where it resumes (a file of another origin, checkpoints of its own): that is where
+  // it begins, and no progress.
+  if (message.resumed) progress.episode = *message.resumed;
   if (message.episode) {
     if (*message.episode > progress.episode) {
       s().progressed = true;
@@ -249,25 +265,22 @@ void Step::operator()(const MessageReceived& event) {
     arm_heartbeat();
   }
   if (message.extend_timeout && s().deadline) {
-    const Instant extended = now_ + *message.extend_timeout;
+    const Instant extended = now_ + std::min<std::chrono::microseconds>(*message.extend_timeout, kExtensionMax);
     s().deadline = std::max(*s().deadline, extended);
   }
 }
 
 void Step::operator()(const WorkerExited& event) {
   if (!s().has_process() || event.attempt != s().attempt) return;
-  std::string what = "worker " + std::to_string(s().pid) + " " + describe(event.status);
+  const std::string what = "worker " + std::to_string(s().pid) + " " + describe(event.status);
   const Cause own = classify(event.status);
   // A worker that we were ending ended because of that, unless it says that the training is done.
   const Cause cause = s().phase == Phase::stopping && own != Cause::finished ? s().stop_cause : own;
   s().pid = 0;
-  if (cause != Cause::finished && cause != Cause::asked && !event.last_words.empty()) {
-    what += ", its last words: " + event.last_words;
-  }
-  after_end(cause, what);
+  after_end(cause, what, event.last_words.empty() ? "" : ". Its last words: " + event.last_words);
 }
 
-void Step::after_end(Cause cause, const std::string& what) {
+void Step::after_end(Cause cause, const std::string& what, const std::string& last_words) {
   const bool goes_elsewhere = s().desired == Desired::up && s().next_launch.kind != LaunchFrom::Kind::newest;
   if (cause == Cause::finished && !goes_elsewhere) {
     s().finished_total = std::max(policy_.total_episodes, s().progress.total);
@@ -286,24 +299,24 @@ void Step::after_end(Cause cause, const std::string& what) {
     launch(what + "; starting " + attempt_name(s().attempt + 1) + " as asked");
     return;
   }
-  incident(cause, what);
+  incident(cause, what, last_words);
 }
 
 // An end that nobody asked for, and what follows from it.
-void Step::incident(Cause cause, const std::string& what) {
+void Step::incident(Cause cause, const std::string& what, const std::string& last_words) {
   ++s().restarts[cause];
   ++s().incidents;
   s().last_cause = cause;
   const std::string named = what + " (" + std::string(to_string(cause)) + ")";
   if (is_permanent(cause)) {
-    enter(Phase::fatal, named + "; it would fail the same way again, so it is not retried: mend what its log names");
+    enter(Phase::fatal, named + "; it would fail the same way again, so it is not retried" + last_words);
     act(SaveState{});
     return;
   }
   if (s().incidents > policy_.max_attempts_without_progress) {
     enter(Phase::fatal,
           named + "; " + std::to_string(s().incidents) + " attempts in a row completed no episode; trying again in " +
-              human_duration(policy_.cooldown),
+              human_duration(policy_.cooldown) + last_words,
           policy_.cooldown);
     act(SaveState{});
     return;
@@ -311,12 +324,12 @@ void Step::incident(Cause cause, const std::string& what) {
   const auto seed = static_cast<std::uint64_t>(s().attempt);
   const Duration delay = restart_delay(s().incidents, policy_, spread_from(seed));
   if (delay == Duration::zero()) {
-    launch(named + "; relaunching at once");
+    launch(named + "; relaunching at once" + last_words);
     return;
   }
   enter(Phase::backoff,
         named + "; " + std::to_string(s().incidents) + " in a row without progress, relaunching in " +
-            human_duration(delay),
+            human_duration(delay) + last_words,
         delay);
   act(SaveState{});
 }
@@ -341,11 +354,11 @@ void Step::operator()(const DeadlinePassed&) {
       escalate();
       return;
     case Phase::backoff:
-      launch("starting " + attempt_name(s().attempt + 1) + " after the wait");
+      launch(attempt_name(s().attempt + 1) + ", after the wait");
       return;
     case Phase::fatal:
       s().incidents = 0;
-      launch("starting " + attempt_name(s().attempt + 1) + " after the cooldown");
+      launch(attempt_name(s().attempt + 1) + ", after the cooldown");
       return;
     case Phase::stopped:
     case Phase::finished:

@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/base/text.h"
 #include "common/config/load.h"
 #include "supervisor/api/version.h"
 #include "supervisor/ctl/client.h"
@@ -132,6 +133,18 @@ int run(int argc, char** argv) {
       if (show->parsed()) return ts::ctl::show_checkpoint(loaded, arguments.selector);
       if (verify->parsed()) return ts::ctl::verify_checkpoints(loaded, given(arguments.selector));
       return ts::ctl::list_checkpoints(loaded, arguments.json);
+    });
+  });
+
+  auto* config_verb = app.add_subcommand("config", "The configuration file; needs no supervisor");
+  config_verb->require_subcommand(1);
+  on(config_verb->add_subcommand("check", "Whether it is right, and where it is not"), [&] {
+    return with_config(arguments, [&](const auto& loaded) {
+      std::printf("%s is right.\n", ts::escape_control(arguments.config_file).c_str());
+      for (const std::string& key : ts::config::keys_without_effect(loaded)) {
+        std::printf("%s is set, but has no effect in this version.\n", key.c_str());
+      }
+      return Exit::ok;
     });
   });
 

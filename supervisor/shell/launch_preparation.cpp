@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/random_id.h"
+#include "common/base/text.h"
 #include "common/checkpoint/store.h"
 #include "common/checkpoint/store_writer.h"
 
@@ -97,17 +98,34 @@ class Preparation {
       plan_.notes.push_back("rejected episode " + std::to_string(rejection.episode) + ": " + rejection.reason);
     }
     if (!choice->newest) {
-      auto best = store.verify_best();
-      const bool ours = best && (plan_.run_id.empty() || best->sidecar.run_id == plan_.run_id);
-      if (!ours) return nothing_valid(writer, *choice);
-      plan_.notes.push_back("no episode's checkpoint is valid, but the best model's is");
-      choice->newest = std::move(*best);
+      auto fallen_back = fall_back(store);
+      if (!fallen_back) return fallen_back.error();
+      if (!*fallen_back) return nothing_valid(writer, *choice);
+      choice->newest = std::move(**fallen_back);
     }
     const auto aside = writer.quarantine(choice->rejected);
     if (!aside) return aside.error();
     note(*aside);
     resume_from(*choice->newest);
     return {};
+  }
+
+  // No episode of this run is valid: its best model may be, and where another run has put its checkpoints (a trainer
+  // started by hand, say), that one is what there is to go on with.
+  Result<std::optional<checkpoint::Verified>> fall_back(const Store& store) {
+    auto best = store.verify_best();
+    if (best && best->sidecar.run_id == plan_.run_id) {
+      plan_.notes.push_back("no episode's checkpoint is valid, but the best model's is");
+      return std::optional(std::move(*best));
+    }
+    auto any = store.choose_newest("");
+    if (!any) return any.error();
+    if (!any->newest && best) any->newest = std::move(*best);
+    if (any->newest) {
+      plan_.notes.push_back("going on with run " + escape_control(any->newest->sidecar.run_id) +
+                            ", since this one has no valid checkpoint");
+    }
+    return std::move(any->newest);
   }
 
   Result<> nothing_valid(StoreWriter& writer, const checkpoint::Choice& choice) {

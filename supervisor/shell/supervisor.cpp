@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* kLockFile = "lock";
 constexpr const char* kNotifySocket = "notify.sock";
+constexpr std::chrono::milliseconds kRepeatedSignal{300};
 
 int exit_code_of(core::Cause cause) {
   using protocol::ExitCode;
@@ -90,6 +91,9 @@ Result<> Supervisor::open() {
   if (!server) return server.error();
   server_ = std::move(*server);
 
+  for (const std::string& key : config::keys_without_effect(config_)) {
+    log_->warn("{} is set, but has no effect in this version.", key);
+  }
   std::string note;
   const Memory memory = load_memory(*state_directory_, note);
   if (!note.empty()) log_->warn(note);
@@ -153,7 +157,7 @@ void Supervisor::handle(const core::Event& event) {
   state_ = std::move(transition.state);
   if (!transition.note.empty()) {
     const bool bad = state_.phase == core::Phase::fatal;
-    log_->log(bad ? spdlog::level::err : spdlog::level::info, "[{}] {}", core::to_string(state_.phase),
+    log_->log(bad ? spdlog::level::err : spdlog::level::info, "{}: {}", core::to_string(state_.phase),
               transition.note);
   }
   for (const core::Action& action : transition.actions) {
@@ -263,7 +267,7 @@ void Supervisor::facts_arrived(DirectoryFacts facts) {
   const bool newer = facts.newest && (!facts_.newest || facts.newest->sidecar.digest != facts_.newest->sidecar.digest);
   facts_ = std::move(facts);
   if (newer) judge_exactness();
-  if (worker_) console_.progress(view(), now(), newer);
+  if (worker_ && newer) console_.progress(view(), now(), true);
 }
 
 // The first checkpoint after a resume tells in which environment the run goes on.

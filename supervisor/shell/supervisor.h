@@ -101,6 +101,7 @@ class Supervisor final : public api::Backend {
   std::deque<core::Event> queue_;
   bool draining_ = false;
   bool leaving_ = false;
+  std::optional<core::Instant> shutdown_asked_;
   int exit_code_ = 0;
 
   std::unique_ptr<NotifyReceiver> receiver_;

@@ -31,9 +31,9 @@ std::optional<SaveReason> Saver::due(const Snapshot& newest, bool save_requested
   if (episode <= durable_episode_) return std::nullopt;
   if (save_requested) return SaveReason::request;
   const auto now = Clock::now();
-  if (overdue_ && now < not_before_) return std::nullopt;
   if (episode >= identity_.total_episodes) return SaveReason::final;
-  if (episode % config_.checkpoints.save_frequency == 0 || overdue_) return SaveReason::schedule;
+  if (episode % config_.checkpoints.save_frequency == 0) return SaveReason::schedule;
+  if (overdue_) return now < not_before_ ? std::nullopt : std::optional(SaveReason::schedule);
   const auto interval = config_.checkpoints.save_interval;
   if (interval > interval.zero() && now - last_durable_ >= interval) return SaveReason::interval;
   return std::nullopt;
@@ -61,10 +61,9 @@ checkpoint::Sidecar Saver::describe(const Snapshot& snapshot, SaveReason reason)
 }
 
 void Saver::refused(const std::string& what, const Error& error) {
-  overdue_ = true;
   not_before_ = Clock::now() + pause_;
-  const std::string sentence = what + " was not saved: " + error.message + " Training goes on; the next try is in " +
-                               human_duration(pause_) + " or later.";
+  const std::string sentence = what + " was not saved: " + error.message +
+                               " What was saved before is untouched; trying again in " + human_duration(pause_) + ".";
   std::printf("warning: %s\n", sentence.c_str());
   std::fflush(stdout);
   heartbeat_.status(sentence);
@@ -84,6 +83,7 @@ Result<> Saver::save(const Snapshot& snapshot, SaveReason reason) {
       });
   heartbeat_.enter(protocol::Phase::train);
   if (!committed) {
+    overdue_ = true;
     refused("episode " + std::to_string(episode), committed.error());
     return committed.error();
   }
@@ -103,15 +103,29 @@ Result<> Saver::save(const Snapshot& snapshot, SaveReason reason) {
   return {};
 }
 
-Result<> Saver::save_best(const Snapshot& snapshot) {
+Result<> Saver::commit_best(std::span<const std::byte> archive, const checkpoint::Sidecar& sidecar) {
   heartbeat_.expect_silence(kSaveSilence);
-  const auto committed = writer_.commit_best(snapshot.archive, describe(snapshot, SaveReason::best));
+  const auto committed = writer_.commit_best(archive, sidecar);
   if (!committed) {
-    refused("the best model (episode " + std::to_string(snapshot.counters.episode) + ")", committed.error());
+    refused("the best model (episode " + std::to_string(sidecar.episode) + ")", committed.error());
     return committed.error();
   }
+  unsaved_best_.reset();
   heartbeat_.saved(directory_.path_of(checkpoint::kBestArchive));
   return {};
+}
+
+void Saver::save_best(const Snapshot& snapshot) {
+  checkpoint::Sidecar sidecar = describe(snapshot, SaveReason::best);
+  if (commit_best(snapshot.archive, sidecar)) return;
+  unsaved_best_ = UnsavedBest{{snapshot.archive.begin(), snapshot.archive.end()}, std::move(sidecar)};
+}
+
+void Saver::retry_best(bool now_or_never) {
+  if (!unsaved_best_ || (!now_or_never && Clock::now() < not_before_)) return;
+  // A copy: success drops the original while it is in use.
+  const UnsavedBest unsaved = *unsaved_best_;
+  [[maybe_unused]] const auto said = commit_best(unsaved.archive, unsaved.sidecar);
 }
 
 }  // namespace ts::session

@@ -9,7 +9,9 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "common/checkpoint/store_writer.h"
 #include "common/config/config.h"
@@ -39,14 +41,18 @@ class Saver {
   // Commits and prunes. An error has been said already; the save stays due.
   Result<> save(const Snapshot& snapshot, checkpoint::SaveReason reason);
 
-  // best_model.*, from the same snapshot.
-  Result<> save_best(const Snapshot& snapshot);
+  // best_model.*, from the same snapshot. What the disk refuses is kept in memory until it takes it.
+  void save_best(const Snapshot& snapshot);
+
+  // Tries again what save_best was refused, when it is time; `now_or_never`: at once.
+  void retry_best(bool now_or_never);
 
   const std::string& newest_path() const { return newest_path_; }
 
  private:
   checkpoint::Sidecar describe(const Snapshot& snapshot, checkpoint::SaveReason reason) const;
   void refused(const std::string& what, const Error& error);
+  Result<> commit_best(std::span<const std::byte> archive, const checkpoint::Sidecar& sidecar);
 
   const config::Config& config_;
   RunIdentity identity_;
@@ -57,6 +63,11 @@ class Saver {
   std::int64_t durable_episode_ = 0;
   std::string newest_path_;
   bool overdue_ = false;  // a save was refused and has not been made good yet
+  struct UnsavedBest {
+    std::vector<std::byte> archive;
+    checkpoint::Sidecar sidecar;
+  };
+  std::optional<UnsavedBest> unsaved_best_;
   std::chrono::seconds pause_{1};
   std::chrono::steady_clock::time_point not_before_{};
   std::chrono::steady_clock::time_point last_durable_ = std::chrono::steady_clock::now();

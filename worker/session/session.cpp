@@ -85,7 +85,6 @@ class Session {
   std::optional<Saver> saver_;
   SnapshotBuffers snapshots_;
   Counters counters_;
-  bool best_unsaved_ = false;
 };
 
 Result<> Session::begin(const ResumeRequest& request) {
@@ -237,20 +236,22 @@ Result<bool> Session::judge(const EpisodeResult& result) {
 }
 
 void Session::save_what_is_due(bool new_best) {
-  best_unsaved_ = (best_unsaved_ && !new_best) || (new_best && config_.checkpoints.save_best);
   const Snapshot& newest = snapshots_.newest();
   const auto reason = saver_->due(newest, take_save_request());
   if (reason && saver_->save(snapshots_.sealed(), *reason)) {
     say("episode " + std::to_string(counters_.episode) + "/" + std::to_string(config_.training.episodes) + " saved (" +
         std::string(checkpoint::to_string(*reason)) + "): " + saver_->newest_path());
   }
-  if (best_unsaved_ && counters_.best.episode == newest.counters.episode && saver_->save_best(snapshots_.sealed())) {
-    best_unsaved_ = false;
+  if (new_best && config_.checkpoints.save_best) {
+    saver_->save_best(snapshots_.sealed());
+  } else {
+    saver_->retry_best(false);
   }
 }
 
 Result<ExitCode> Session::end() {
   heartbeat_.stopping();
+  saver_->retry_best(true);
   const bool finished = counters_.episode >= config_.training.episodes;
   for (int tries = 1; saver_->durable_episode() < counters_.episode; ++tries) {
     const auto saved = saver_->save(snapshots_.sealed(), finished ? SaveReason::final : SaveReason::signal);
