@@ -1,4 +1,5 @@
 // trainer: trains the trading agent, by hand or under the supervisor. Exit status: the worker contract's.
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -23,6 +24,9 @@ namespace {
 
 using ts::protocol::ExitCode;
 using ts::session::ResumeRequest;
+
+// Loading and evaluating takes a moment in which nothing beats.
+constexpr std::chrono::minutes kEvaluationSilence{10};
 
 struct Arguments {
   std::string config_file = "config/config.yaml";
@@ -73,6 +77,9 @@ ts::Result<> evaluate(ts::dqn::TradingTask& task, const ts::config::Config& conf
   const auto loaded = task.load(archive->root);
   if (!loaded) return ts::make_error(loaded.error().kind, text + " does not fit: " + loaded.error().message + ".");
   ts::protocol::NotifySender supervisor(std::getenv(ts::protocol::kEnvNotifySocket));
+  ts::protocol::NotifyMessage busy;
+  busy.extend_timeout = kEvaluationSilence;
+  supervisor.send(busy);
   for (const auto& row : task.compare()) {
     const std::string line =
         to_string(*selector) + " (episode " + std::to_string(chosen->sidecar.episode) + "), " + render(row);

@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <system_error>
+#include <vector>
 
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
@@ -76,9 +78,10 @@ void print(const json::value& value, int indent, std::string& out) {
   }
 }
 
-// Boost.JSON keeps the last of two equal keys; a handler on its push parser is the documented way to see both, a
-// second look at the text is the short one: count members while parsing and compare with what was kept.
-class KeyCounter {
+// What Boost.JSON's own document does not tell. It keeps the last of two equal keys, so members are counted while
+// parsing and compared with what was kept. It reads decimals a few last digits off and 1e400 as infinity (until 1.83
+// there is no precise mode), so they are read again by from_chars, in the order of the text.
+class SecondLook {
  public:
   static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
@@ -86,6 +89,7 @@ class KeyCounter {
   static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
 
   std::size_t keys = 0;
+  std::vector<double> doubles;
 
   bool on_document_begin(json::error_code&) { return true; }
   bool on_document_end(json::error_code&) { return true; }
@@ -100,14 +104,36 @@ class KeyCounter {
   bool on_key(json::string_view, std::size_t, json::error_code&) { return true; }
   bool on_string_part(json::string_view, std::size_t, json::error_code&) { return true; }
   bool on_string(json::string_view, std::size_t, json::error_code&) { return true; }
-  bool on_number_part(json::string_view, json::error_code&) { return true; }
-  bool on_int64(std::int64_t, json::string_view, json::error_code&) { return true; }
-  bool on_uint64(std::uint64_t, json::string_view, json::error_code&) { return true; }
-  bool on_double(double, json::string_view, json::error_code&) { return true; }
+  bool on_number_part(json::string_view text, json::error_code&) {
+    number_.append(text.data(), text.size());
+    return true;
+  }
+  bool on_int64(std::int64_t, json::string_view, json::error_code&) { return end_number(); }
+  bool on_uint64(std::uint64_t, json::string_view, json::error_code&) { return end_number(); }
+  bool on_double(double rough, json::string_view text, json::error_code& error) {
+    number_.append(text.data(), text.size());
+    double exact = 0.0;
+    const auto [end, status] = std::from_chars(number_.data(), number_.data() + number_.size(), exact);
+    if (status == std::errc::result_out_of_range) exact = std::fabs(rough) < 1.0 ? 0.0 : rough;
+    if (!std::isfinite(exact)) {
+      error = json::error::exponent_overflow;
+      return false;
+    }
+    doubles.push_back(exact);
+    return end_number();
+  }
   bool on_bool(bool, json::error_code&) { return true; }
   bool on_null(json::error_code&) { return true; }
   bool on_comment_part(json::string_view, json::error_code&) { return true; }
   bool on_comment(json::string_view, json::error_code&) { return true; }
+
+ private:
+  bool end_number() {
+    number_.clear();
+    return true;
+  }
+
+  std::string number_;
 };
 
 std::size_t count_keys(const json::value& value) {
@@ -118,6 +144,17 @@ std::size_t count_keys(const json::value& value) {
     for (const json::value& item : *array) count += count_keys(item);
   }
   return count;
+}
+
+// An object keeps its members in the order of the text, so the n-th double of the walk is the n-th one read.
+void put_doubles(json::value& value, const std::vector<double>& doubles, std::size_t& next) {
+  if (auto* object = value.if_object()) {
+    for (auto& member : *object) put_doubles(member.value(), doubles, next);
+  } else if (auto* array = value.if_array()) {
+    for (json::value& item : *array) put_doubles(item, doubles, next);
+  } else if (auto* number = value.if_double()) {
+    if (next < doubles.size()) *number = doubles[next++];
+  }
 }
 
 }  // namespace
@@ -146,13 +183,15 @@ Result<json::value> parse_json(std::string_view text, std::string_view name, std
   json::parse_options options;
   options.max_depth = kDepthMax;
   json::error_code error;
-  const json::value value = json::parse(json::string_view(text.data(), text.size()), error, {}, options);
+  json::value value = json::parse(json::string_view(text.data(), text.size()), error, {}, options);
   if (error) return refuse(error.message());
 
-  json::basic_parser<KeyCounter> counter(options);
-  counter.write_some(false, text.data(), text.size(), error);
+  json::basic_parser<SecondLook> second(options);
+  second.write_some(false, text.data(), text.size(), error);
   if (error) return refuse(error.message());
-  if (counter.handler().keys != count_keys(value)) return refuse("a key appears twice in one object");
+  if (second.handler().keys != count_keys(value)) return refuse("a key appears twice in one object");
+  std::size_t next = 0;
+  put_doubles(value, second.handler().doubles, next);
   return value;
 }
 

@@ -25,7 +25,8 @@ std::string compact_json(const boost::json::value& value);
 std::string pretty_json(const boost::json::value& value);
 
 // Parses a whole document of at most `max_bytes`, nesting of at most 16. Duplicate keys are refused: two readers could
-// otherwise see two different documents. `name` names the document in the error.
+// otherwise see two different documents. So are numbers beyond the greatest double. `name` names the document in the
+// error.
 Result<boost::json::value> parse_json(std::string_view text, std::string_view name, std::size_t max_bytes);
 
 // Members by name and type: nothing when the member is absent or of another type. Integers must be integers in the

@@ -1,8 +1,10 @@
 #include "common/base/process_identity.h"
 
+#include <charconv>
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <system_error>
 
 namespace ts {
 namespace {
@@ -24,11 +26,10 @@ std::optional<std::uint64_t> start_ticks_from_stat(std::string_view stat) {
   for (int number = kStateField; fields >> field; ++number) {
     if (number == kStateField && (field == "Z" || field == "X")) return std::nullopt;
     if (number == kStartTimeField) {
-      try {
-        return std::stoull(field);
-      } catch (const std::exception&) {
-        return std::nullopt;
-      }
+      std::uint64_t ticks = 0;
+      const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), ticks);
+      if (error != std::errc{} || end != field.data() + field.size()) return std::nullopt;
+      return ticks;
     }
   }
   return std::nullopt;

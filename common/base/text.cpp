@@ -85,9 +85,19 @@ std::string escape_control(std::string_view text) {
   return out;
 }
 
+std::string shorten(std::string_view text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return std::string(text);
+  std::size_t end = bytes_max;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end)) + "…";
+}
+
 std::string human_duration(std::chrono::milliseconds duration) {
   const auto ms = duration.count();
-  if (ms < 0) return std::string("-").append(human_duration(-duration));
+  if (ms < 0) {
+    const bool least = duration == std::chrono::milliseconds::min();  // has no positive counterpart
+    return std::string("-").append(human_duration(least ? std::chrono::milliseconds::max() : -duration));
+  }
   std::array<char, 48> out{};
   const long long s = ms / 1000;
   if (ms < 1000) {
@@ -142,14 +152,15 @@ std::optional<std::int64_t> parse_plain_integer(std::string_view text) {
 }
 
 std::string rfc3339_utc(std::chrono::system_clock::time_point when) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(when.time_since_epoch()).count();
-  const std::time_t seconds = static_cast<std::time_t>(ms / 1000);
+  const auto whole = std::chrono::floor<std::chrono::seconds>(when);
+  const auto ms = std::chrono::floor<std::chrono::milliseconds>(when - whole).count();
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(whole);
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   std::array<char, 40> date{};
   std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S", &utc);
   std::array<char, 60> out{};
-  std::snprintf(out.data(), out.size(), "%s.%03dZ", date.data(), static_cast<int>(ms % 1000));
+  std::snprintf(out.data(), out.size(), "%s.%03dZ", date.data(), static_cast<int>(ms));
   return out.data();
 }
 

@@ -19,6 +19,9 @@ std::optional<std::string> nearest_name(std::string_view word, std::span<const s
 // drive a terminal. Tabs and newlines are escaped too.
 std::string escape_control(std::string_view text);
 
+// At most `bytes_max` bytes of `text` and "…", never cutting a UTF-8 sequence in two.
+std::string shorten(std::string_view text, std::size_t bytes_max);
+
 // Durations as people write them: "350ms", "12s", "4m 05s", "3h 07m", "2d 04h".
 std::string human_duration(std::chrono::milliseconds duration);
 

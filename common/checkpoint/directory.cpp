@@ -111,32 +111,54 @@ Result<std::vector<std::string>> Directory::list() const {
   return names;
 }
 
-Result<FileBytes> Directory::read_file(const std::string& name, std::uint64_t bytes_max) const {
-  const auto unreadable = [&](int negative_errno) {
-    Error error = failure("read", name, negative_errno);
-    if (error.kind == ErrorKind::cannot_write) error.kind = ErrorKind::unavailable;
-    return error;
-  };
+Error Directory::unreadable(const std::string& name, int negative_errno) const {
+  if (negative_errno == -ELOOP) {
+    return make_error(ErrorKind::unavailable, path_of(name) + " is a symbolic link, which is not followed.");
+  }
+  Error error = failure("read", name, negative_errno);
+  if (error.kind == ErrorKind::cannot_write) error.kind = ErrorKind::unavailable;
+  return error;
+}
+
+Result<UniqueFd> Directory::open_regular(const std::string& name, std::uint64_t& size) const {
   // O_NONBLOCK: a FIFO with a right name must not hang the one who opens it.
   const int opened = retry_interrupted([&] { return fs_->open(fd(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0); });
-  if (opened < 0) return unreadable(opened);
-  const UniqueFd file(opened);
+  if (opened < 0) return unreadable(name, opened);
+  UniqueFd file(opened);
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return unreadable(-errno);
+  if (::fstat(file.get(), &status) != 0) return unreadable(name, -errno);
   if (!S_ISREG(status.st_mode)) {
     return make_error(ErrorKind::checkpoint, path_of(name) + " is not a regular file.");
   }
-  const auto size = static_cast<std::uint64_t>(status.st_size);
+  size = static_cast<std::uint64_t>(status.st_size);
+  return file;
+}
+
+Result<std::uint64_t> Directory::file_size(const std::string& name) const {
+  std::uint64_t size = 0;
+  const auto file = open_regular(name, size);
+  if (!file) return file.error();
+  return size;
+}
+
+Result<FileBytes> Directory::read_file(const std::string& name, std::uint64_t bytes_max) const {
+  std::uint64_t size = 0;
+  const auto file = open_regular(name, size);
+  if (!file) return file.error();
   if (size > bytes_max) {
     return make_error(ErrorKind::checkpoint, path_of(name) + " has " + std::to_string(size) + " bytes, more than the " +
                                                  std::to_string(bytes_max) + " such a file can have.");
   }
   FileBytes contents(size);
+  if (contents.bytes().size() != size) {
+    return make_error(ErrorKind::unavailable,
+                      "there is not enough memory to read " + path_of(name) + " (" + human_bytes(size) + ").");
+  }
   std::size_t filled = 0;
   while (filled < size) {
     const std::int64_t count =
-        retry_interrupted([&] { return fs_->read(file.get(), contents.bytes().data() + filled, size - filled); });
-    if (count < 0) return unreadable(static_cast<int>(count));
+        retry_interrupted([&] { return fs_->read(file->get(), contents.bytes().data() + filled, size - filled); });
+    if (count < 0) return unreadable(name, static_cast<int>(count));
     if (count == 0) {
       return make_error(ErrorKind::checkpoint, path_of(name) + " became shorter while it was read.");
     }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,11 +23,11 @@
 
 namespace ts::checkpoint {
 
-// A whole file in memory, not zeroed before it is read.
+// A whole file in memory, not zeroed before it is read. Holds nothing where there is not that much memory.
 class FileBytes {
  public:
   FileBytes() = default;
-  explicit FileBytes(std::size_t size) : data_(std::make_unique_for_overwrite<std::byte[]>(size)), size_(size) {}
+  explicit FileBytes(std::size_t size) : data_(new (std::nothrow) std::byte[size]), size_(data_ ? size : 0) {}
 
   std::span<std::byte> bytes() { return {data_.get(), size_}; }
   std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
@@ -55,6 +56,9 @@ class Directory {
   // Names of all entries but "." and "..", in no order.
   Result<std::vector<std::string>> list() const;
 
+  // Bytes of a regular file, by the rules of read_file.
+  Result<std::uint64_t> file_size(const std::string& name) const;
+
   // The whole regular file. Never follows a link, never blocks on a FIFO, refuses anything else with a sentence.
   Result<FileBytes> read_file(const std::string& name, std::uint64_t bytes_max) const;
 
@@ -79,6 +83,8 @@ class Directory {
   Directory(std::filesystem::path path, UniqueFd fd, FileSystem& fs)
       : path_(std::move(path)), fd_(std::move(fd)), fs_(&fs) {}
 
+  Error unreadable(const std::string& name, int negative_errno) const;
+  Result<UniqueFd> open_regular(const std::string& name, std::uint64_t& size) const;
   Result<> write_and_sync(int fd, const std::string& name, std::span<const std::byte> bytes) const;
 
   std::filesystem::path path_;

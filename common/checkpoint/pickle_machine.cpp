@@ -12,6 +12,12 @@ Error refuse(std::string why) {
   return make_error(ErrorKind::checkpoint, "its pickle " + std::move(why));
 }
 
+// Bounds that no state dict comes near. An opcode of one byte makes an object of a hundred, and a few bytes can call a
+// function with an argument list or a shape of any length again and again.
+constexpr std::size_t kObjectsMax = 8'000'000;
+constexpr std::size_t kArgumentsMax = 16;
+constexpr std::size_t kDimensionsMax = 64;
+
 // What a REDUCE may be applied to, and what may stand there as a type.
 constexpr std::string_view kRebuildTensor = "torch._utils._rebuild_tensor_v2";
 constexpr std::string_view kRebuildParameter = "torch._utils._rebuild_parameter";
@@ -95,6 +101,7 @@ Result<ObjectId> PickleMachine::run() {
     const auto done = execute(opcode);
     if (truncated_) break;
     if (!done) return done.error();
+    if (objects_.size() > kObjectsMax) return refuse("makes more objects than any state dict has");
   }
   return refuse("is cut short");
 }
@@ -319,6 +326,7 @@ Result<> PickleMachine::reduce() {
   const auto* callable = std::get_if<PickleGlobal>(&objects_[*callable_id]);
   const auto* arguments = std::get_if<PickleSequence>(&objects_[*arguments_id]);
   if (callable == nullptr || arguments == nullptr) return refuse("calls something that is no function");
+  if (arguments->items.size() > kArgumentsMax) return refuse("calls a function with too many arguments");
   const std::vector<ObjectId> items = arguments->items;
   if (callable->name == kOrderedDict && items.empty()) {
     push(PickleDict{});
@@ -340,6 +348,7 @@ Result<> PickleMachine::reduce() {
 Result<std::vector<std::int64_t>> PickleMachine::integers(ObjectId id) const {
   const auto* sequence = std::get_if<PickleSequence>(&objects_[id]);
   if (sequence == nullptr) return refuse("has a shape that is no tuple");
+  if (sequence->items.size() > kDimensionsMax) return refuse("has a tensor of too many dimensions");
   std::vector<std::int64_t> out;
   for (const ObjectId item : sequence->items) {
     const auto* number = std::get_if<std::int64_t>(&objects_[item]);

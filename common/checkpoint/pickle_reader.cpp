@@ -12,7 +12,9 @@ namespace ts::checkpoint {
 namespace {
 
 constexpr int kDepthMax = 32;
-constexpr std::size_t kNodesMax = 1'000'000;  // a small pickle can name one dict many times over
+// A small pickle can name one dict many times over, and each time it is copied with its names.
+constexpr std::size_t kNodesMax = 1'000'000;
+constexpr std::size_t kNameBytesMax = std::size_t{64} << 20;  // of all names together
 
 Error refuse(std::string why) {
   return make_error(ErrorKind::checkpoint, std::move(why));
@@ -27,20 +29,20 @@ class StateBuilder {
     if (!std::holds_alternative<PickleDict>(machine_.object(root))) {
       return refuse("it holds no dict at its top, so it is no state dict");
     }
-    auto dict = build_dict(root, "", 0);
+    auto dict = build_dict(root, 0);
     if (!dict) return dict.error();
     return UnpickledState{std::move(*dict), numbers_};
   }
 
  private:
-  Result<Dict> build_dict(ObjectId id, const std::string& path, int depth) {
+  Result<Dict> build_dict(ObjectId id, int depth) {
     if (depth > kDepthMax) return refuse("its dicts are nested more than " + std::to_string(kDepthMax) + " deep");
     Dict out;
     std::set<std::string> names;
     const PickleObject& object = machine_.object(id);
     if (const auto* sequence = std::get_if<PickleSequence>(&object)) {
       for (std::size_t i = 0; i < sequence->items.size(); ++i) {
-        const auto added = add_member(out, names, std::to_string(i), sequence->items[i], path, depth);
+        const auto added = add_member(out, names, std::to_string(i), sequence->items[i], depth);
         if (!added) return added.error();
       }
       return out;
@@ -54,25 +56,27 @@ class StateBuilder {
       } else {
         return refuse("it has a dict key that is neither text nor an integer");
       }
-      const auto added = add_member(out, names, name, value, path, depth);
+      const auto added = add_member(out, names, name, value, depth);
       if (!added) return added.error();
     }
     return out;
   }
 
-  Result<> add_member(Dict& out, std::set<std::string>& names, const std::string& name, ObjectId value,
-                      const std::string& path, int depth) {
+  Result<> add_member(Dict& out, std::set<std::string>& names, const std::string& name, ObjectId value, int depth) {
     if (++nodes_ > kNodesMax) return refuse("it holds more than " + std::to_string(kNodesMax) + " members");
-    if (!names.insert(name).second) {
-      return refuse("the key \"" + escape_control(path + name) + "\" appears twice");
-    }
+    name_bytes_ += name.size();
+    if (name_bytes_ > kNameBytesMax) return refuse("its names are longer than any state dict's");
+    if (!names.insert(name).second) return refuse("the key " + quoted(name) + " appears twice");
     const PickleObject& object = machine_.object(value);
     if (const auto* tensor = std::get_if<PickleTensor>(&object)) {
-      auto view = resolve(*tensor, path + name);
+      auto view = resolve(*tensor, name);
       if (!view) return view.error();
       out.add(name, std::move(*view));
     } else if (std::holds_alternative<PickleDict>(object) || std::holds_alternative<PickleSequence>(object)) {
-      auto nested = build_dict(value, path + name + ".", depth + 1);
+      const std::size_t outer = path_.size();
+      path_.append(name).append(".");
+      auto nested = build_dict(value, depth + 1);
+      path_.resize(outer);
       if (!nested) return nested.error();
       out.add(name, std::move(*nested));
     } else if (const auto* integer = std::get_if<std::int64_t>(&object)) {
@@ -82,7 +86,7 @@ class StateBuilder {
     } else if (const auto* truth = std::get_if<bool>(&object)) {
       out.add(name, keep(DType::boolean, truth, sizeof *truth));
     } else if (!std::holds_alternative<PickleNone>(object) && !std::holds_alternative<std::string>(object)) {
-      return refuse("the value of \"" + escape_control(path + name) + "\" is neither a tensor, a number nor a dict");
+      return refuse("the value of " + quoted(name) + " is neither a tensor, a number nor a dict");
     }
     return {};
   }
@@ -93,30 +97,33 @@ class StateBuilder {
     return {dtype, {}, kept};
   }
 
-  Result<TensorView> resolve(const PickleTensor& tensor, const std::string& path) {
-    const std::string quoted = "tensor \"" + escape_control(path) + "\"";
+  // The full name, for sentences only: made for every tensor, long names would cost more than the tensors.
+  std::string quoted(const std::string& name) const { return "\"" + escape_control(path_ + name) + "\""; }
+
+  Result<TensorView> resolve(const PickleTensor& tensor, const std::string& name) {
+    const auto refuse_tensor = [&](std::string why) { return refuse("tensor " + quoted(name) + std::move(why)); };
     std::int64_t elements = 1;
     bool contiguous = true;
     for (std::size_t i = tensor.shape.size(); i-- > 0;) {
       // A stride of a dimension of size 1 is never used, so any value is contiguous there.
       if (tensor.shape[i] != 1 && tensor.strides[i] != elements) contiguous = false;
       if (tensor.shape[i] != 0 && elements > std::numeric_limits<std::int64_t>::max() / 16 / tensor.shape[i]) {
-        return refuse(quoted + " has an impossible shape");
+        return refuse_tensor(" has an impossible shape");
       }
       elements *= tensor.shape[i];
     }
     if (elements > 0 && !contiguous) {
-      return refuse(quoted + " is a view that is not contiguous; save it with .contiguous().clone()");
+      return refuse_tensor(" is a view that is not contiguous; save it with .contiguous().clone()");
     }
     const auto storage = storage_(tensor.storage.key);
-    if (!storage) return refuse(quoted + ": " + storage.error().message);
+    if (!storage) return refuse_tensor(": " + storage.error().message);
     const std::size_t size = element_size(tensor.storage.dtype);
     const std::uint64_t available = storage->size() / size;
     const bool fits = static_cast<std::uint64_t>(tensor.offset) <= available &&
                       static_cast<std::uint64_t>(elements) <= available - static_cast<std::uint64_t>(tensor.offset);
     if (!fits) {
-      return refuse(quoted + " needs " + std::to_string(elements) + " elements from offset " +
-                    std::to_string(tensor.offset) + ", its storage holds " + std::to_string(available));
+      return refuse_tensor(" needs " + std::to_string(elements) + " elements from offset " +
+                           std::to_string(tensor.offset) + ", its storage holds " + std::to_string(available));
     }
     return TensorView{
         tensor.storage.dtype, tensor.shape,
@@ -126,7 +133,9 @@ class StateBuilder {
   const PickleMachine& machine_;
   const StorageResolver& storage_;
   std::shared_ptr<std::deque<std::vector<std::byte>>> numbers_ = std::make_shared<std::deque<std::vector<std::byte>>>();
+  std::string path_;  // of the dict being built, with its full stop
   std::size_t nodes_ = 0;
+  std::size_t name_bytes_ = 0;
 };
 
 }  // namespace

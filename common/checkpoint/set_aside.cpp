@@ -7,6 +7,7 @@
 #include <boost/json/object.hpp>
 
 #include "common/base/json.h"
+#include "common/base/random_id.h"
 #include "common/base/text.h"
 #include "common/checkpoint/store_writer.h"
 
@@ -56,7 +57,7 @@ Result<Intent> parse_intent(std::string_view text, std::string_view name) {
 std::string set_aside_name(std::string_view label) {
   std::string stamp = rfc3339_utc(std::chrono::system_clock::now());
   std::replace(stamp.begin(), stamp.end(), ':', '-');
-  return stamp + "-" + std::string(label);
+  return stamp + "-" + std::string(label) + "-" + make_run_id().substr(0, 4);
 }
 
 Result<Directory> make_set_aside_directory(const Directory& directory, std::string_view kind, std::string_view label) {
@@ -85,10 +86,17 @@ Result<> StoreWriter::move_files(const std::vector<std::string>& names, const Di
 Result<Notes> StoreWriter::set_aside_newer_than(Episode episode, const BestBy& best_by) {
   Notes notes;
   const Store store(directory_);
-  const auto listing = store.list();
+  auto listing = store.list();
   if (!listing) return listing.error();
+  if (listing->intent) {  // of an attempt that failed half-way
+    const auto finished = carry_out_intent(notes);
+    if (!finished) return finished.error();
+    listing = store.list();
+    if (!listing) return listing.error();
+  }
   const bool newer_pairs = listing->episodes.upper_bound(episode) != listing->episodes.end();
   const auto best = store.read_best_sidecar();
+  if (!best && best.error().kind == ErrorKind::unavailable) return best.error();
   const bool newer_best = best ? best->episode > episode : (episode < 0 && listing->best_archive);
   if (!newer_pairs && !newer_best) return notes;
 
@@ -119,7 +127,11 @@ Result<> StoreWriter::carry_out_intent(Notes& notes) {
     for (std::string& name : pair_files(at->first, at->second)) names.push_back(std::move(name));
   }
   const auto best = store.read_best_sidecar();
-  if (best ? best->episode > intent->newer_than : intent->newer_than < 0) {
+  // Whether the best model is newer cannot be guessed: this is tried again at the next start.
+  if (!best && best.error().kind == ErrorKind::unavailable) return best.error();
+  // A best archive alone is half moved already.
+  const bool best_goes = best ? best->episode > intent->newer_than : intent->newer_than < 0 || !listing->best_sidecar;
+  if (best_goes) {
     if (listing->best_sidecar) names.emplace_back(kBestSidecar);
     if (listing->best_archive) names.emplace_back(kBestArchive);
   }
@@ -143,23 +155,30 @@ Result<> StoreWriter::carry_out_intent(Notes& notes) {
 
 Result<> StoreWriter::remake_best(const BestBy& best_by, Notes& notes) {
   const Store store(directory_);
-  if (store.read_best_sidecar()) return {};  // it was not newer, so it still is the best
+  const auto current = store.read_best_sidecar();
+  if (current) return {};  // it was not newer, so it still is the best
+  if (current.error().kind == ErrorKind::unavailable) return current.error();
   const auto listing = store.list();
   if (!listing) return listing.error();
-  std::optional<Sidecar> best;
+  std::vector<std::pair<double, Episode>> candidates;  // the best first, of equal ones the oldest
   for (const auto& [episode, files] : listing->episodes) {
     const auto sidecar = store.read_sidecar(episode);
+    if (!sidecar) notes.push_back("not looked at for the best model: " + sidecar.error().message);
     const auto value = sidecar ? metric_of(*sidecar, best_by.metric) : std::nullopt;
-    if (!value) continue;
-    const double sign = best_by.maximize ? 1.0 : -1.0;
-    if (!best || sign * *value > sign * *metric_of(*best, best_by.metric)) best = *sidecar;
+    if (value) candidates.emplace_back(best_by.maximize ? -*value : *value, episode);
   }
-  if (!best) return {};
-  const auto verified = store.verify(best->episode);
-  if (!verified) return {};
-  const auto committed = commit_best(verified->archive.bytes(), verified->sidecar);
-  if (!committed) return committed.error();
-  notes.push_back("the best model is now that of episode " + std::to_string(best->episode));
+  std::sort(candidates.begin(), candidates.end());
+  for (const auto& [rank, episode] : candidates) {
+    const auto verified = store.verify(episode);
+    if (!verified) {
+      notes.push_back("not made the best model: " + verified.error().message);
+      continue;
+    }
+    const auto committed = commit_best(verified->archive.bytes(), verified->sidecar);
+    if (!committed) return committed.error();
+    notes.push_back("the best model is now that of episode " + std::to_string(episode));
+    return {};
+  }
   return {};
 }
 

@@ -25,7 +25,7 @@ struct Intent {
 std::string to_json(const Intent& intent);
 Result<Intent> parse_intent(std::string_view text, std::string_view name);
 
-// "2026-01-31T12-34-56.789Z-<label>": sorts by time, and no two moves share one.
+// "2026-01-31T12-34-56.789Z-<label>-3fa9": sorts by time, and no two moves share one, not even within a millisecond.
 std::string set_aside_name(std::string_view label);
 
 // <kind>/<name>, made and synced. The kind is kSupersededDirectory or kQuarantineDirectory.

@@ -131,4 +131,10 @@ Result<Sidecar> parse_sidecar(std::string_view text, std::string_view name, std:
   return sidecar;
 }
 
+bool is_of_newer_format(std::string_view text) {
+  const auto document = parse_json(text, "", kSidecarBytesMax);
+  const json::object* object = document ? document->if_object() : nullptr;
+  return object != nullptr && integer_member(*object, "format").value_or(0) > kSidecarFormat;
+}
+
 }  // namespace ts::checkpoint

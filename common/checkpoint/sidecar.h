@@ -51,4 +51,7 @@ std::string to_json(const Sidecar& sidecar);
 // format version is refused with a sentence that says so. `name` names the sidecar in errors (kind checkpoint).
 Result<Sidecar> parse_sidecar(std::string_view text, std::string_view name, std::string_view expected_file);
 
+// Whether this is a sidecar of a format that only a later version of this program reads: refused, but not damaged.
+bool is_of_newer_format(std::string_view text);
+
 }  // namespace ts::checkpoint

@@ -75,14 +75,16 @@ Result<Verified> Store::verify_pair(const std::string& archive, const std::strin
   }
   auto parsed = parse_sidecar(record->text(), directory_.path_of(sidecar), archive);
   if (!parsed) return parsed.error();
-  auto bytes = directory_.read_file(archive, kArchiveBytesMax);
-  if (!bytes) return bytes.error();
-  const std::uint64_t size = bytes->bytes().size();
-  if (size != parsed->bytes) {
-    return make_error(ErrorKind::checkpoint, directory_.path_of(archive) + " has " + std::to_string(size) +
+  // The size first: a file of another one need not be read, however large it says it is.
+  const auto size = directory_.file_size(archive);
+  if (!size) return size.error();
+  if (*size != parsed->bytes) {
+    return make_error(ErrorKind::checkpoint, directory_.path_of(archive) + " has " + std::to_string(*size) +
                                                  " bytes, its sidecar says " + std::to_string(parsed->bytes) +
-                                                 (size < parsed->bytes ? ": it is cut short." : "."));
+                                                 (*size < parsed->bytes ? ": it is cut short." : "."));
   }
+  auto bytes = directory_.read_file(archive, parsed->bytes);
+  if (!bytes) return bytes.error();
   const std::string digest = digest_of(bytes->bytes());
   if (digest != parsed->digest) {
     return make_error(ErrorKind::checkpoint, directory_.path_of(archive) + " has digest " + digest +
@@ -126,7 +128,10 @@ Result<Choice> Store::choose_newest(const std::string& run_id) const {
       choice.newest = std::move(*verified);
       return choice;
     }
-    choice.rejected.push_back({episode, verified.error().message, damage_of(verified.error())});
+    const auto record = directory_.read_file(sidecar_name(episode), kSidecarBytesMax);
+    const bool newer_format = record && is_of_newer_format(record->text());
+    choice.rejected.push_back(
+        {episode, verified.error().message, newer_format ? Damage::unproven : damage_of(verified.error())});
   }
   return choice;
 }

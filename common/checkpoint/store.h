@@ -42,6 +42,9 @@ struct Verified {
   Sidecar sidecar;
   std::string archive_name;
   FileBytes archive;
+
+  // A file of another origin, with no sidecar of ours: it belongs to no run and has no place in a history.
+  bool is_foreign() const { return sidecar.run_id.empty(); }
 };
 
 // Whether a rejected candidate is damaged for good (its bytes were read and are wrong) or may be fine another time

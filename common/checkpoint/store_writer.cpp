@@ -44,11 +44,13 @@ Result<std::string> StoreWriter::write_temporary(const std::string& final_name, 
   return temporary;
 }
 
-// Durable under its final name when this returns without an error.
-Result<> StoreWriter::place(const std::string& final_name, std::span<const std::byte> bytes) {
+// Durable under its final name when this returns without an error. `make_way` runs when the bytes are written, so that
+// a full disk is met while whatever stands under the name still stands.
+Result<> StoreWriter::place(const std::string& final_name, std::span<const std::byte> bytes, const MakeWay& make_way) {
   const auto temporary = write_temporary(final_name, bytes);
   if (!temporary) return temporary.error();
-  const auto named = directory_.rename_new(*temporary, final_name);
+  const auto clear = make_way ? make_way() : Result<>();
+  const auto named = clear ? directory_.rename_new(*temporary, final_name) : clear;
   if (!named) {
     [[maybe_unused]] const auto removed = directory_.unlink(*temporary);
     return named.error();
@@ -63,25 +65,36 @@ Result<Notes> StoreWriter::recover() {
   if (!listing) return listing.error();
   for (const std::string& temporary : listing->temporaries) {
     const auto removed = directory_.unlink(temporary);
-    if (!removed) return removed.error();
-    notes.push_back("removed " + directory_.path_of(temporary) + ", left behind by a save that never finished");
+    // Litter that cannot be removed (somebody made a directory of that name) is no reason not to train.
+    notes.push_back(removed ? "removed " + directory_.path_of(temporary) + ", left behind by a save that never finished"
+                            : removed.error().message);
   }
+  // The best model is worth no refusal to train: commit_best tries this again before anything else.
   const auto best = complete_best(*listing, notes);
-  if (!best) return best.error();
+  if (!best) notes.push_back(best.error().message);
   if (listing->intent) {
     const auto carried_out = carry_out_intent(notes);
     if (!carried_out) return carried_out.error();
   }
+  // A writer may have died between naming a file and syncing the directory: what can be chosen now must also last.
+  const auto synced = directory_.sync();
+  if (!synced) return synced.error();
   return notes;
 }
 
 // Either moves whatever stands under this episode's names out of the way, or finds nothing there.
-Result<> StoreWriter::make_way_for(Episode episode) {
+Result<> StoreWriter::make_way_for(Episode episode, std::uint64_t bytes, const std::string& digest) {
   const Store store(directory_);
   const auto listing = store.list();
   if (!listing) return listing.error();
   const auto found = listing->episodes.find(episode);
   if (found == listing->episodes.end()) return {};
+  if (!found->second.sidecar) {
+    // The very content that is about to be named, from a save whose sidecar did not make it. To keep a copy for each
+    // attempt would fill the disk.
+    const auto orphan = directory_.read_file(archive_name(episode), bytes);
+    if (orphan && digest_of(orphan->bytes()) == digest) return directory_.unlink(archive_name(episode));
+  }
   const bool valid = store.verify(episode).has_value();
   const auto destination = make_set_aside_directory(directory_, valid ? kSupersededDirectory : kQuarantineDirectory,
                                                     "ep" + std::to_string(episode));
@@ -95,17 +108,19 @@ Result<Sidecar> StoreWriter::commit(std::span<const std::byte> archive, Sidecar 
   sidecar.digest = digest_of(archive);
   const auto existing = Store(directory_).verify(sidecar.episode);
   if (existing && existing->sidecar.digest == sidecar.digest && existing->sidecar.run_id == sidecar.run_id) {
-    return existing->sidecar;  // this very state is already durable
+    // This very state is there already; if it was this sync that failed before, it is not durable yet.
+    const auto synced = directory_.sync();
+    if (!synced) return synced.error();
+    return existing->sidecar;
   }
   const auto space = require_space(archive.size());
   if (!space) return space.error();
-  const auto clear = make_way_for(sidecar.episode);
-  if (!clear) return clear.error();
   return commit_pair(archive, std::move(sidecar), finish);
 }
 
 Result<Sidecar> StoreWriter::commit_pair(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish) {
-  const auto content = place(sidecar.file, archive);
+  const auto content =
+      place(sidecar.file, archive, [&] { return make_way_for(sidecar.episode, sidecar.bytes, sidecar.digest); });
   if (!content) return content.error();
   if (finish) finish(sidecar);
   const auto record = place(sidecar_name(sidecar.episode), bytes_of(to_json(sidecar)));
@@ -144,16 +159,18 @@ Result<> StoreWriter::commit_best(std::span<const std::byte> archive, Sidecar si
     const auto record = write_temporary(sidecar_file, bytes_of(to_json(sidecar)));
     if (!record) return record.error();
     const auto next = directory_.rename_over(*record, sidecar_next);
-    if (!next) return next.error();
+    if (!next) {
+      [[maybe_unused]] const auto removed = directory_.unlink(*record);
+      return next.error();
+    }
     return directory_.sync();
   }();
-  if (!prepared) {
-    [[maybe_unused]] const auto removed = directory_.unlink(temporary);
-    return prepared.error();
-  }
   // From here on complete_best can finish the job: the next sidecar is durable and says which content it belongs to.
-  const auto content = directory_.rename_over(temporary, archive_file);
-  if (!content) return content.error();
+  const auto content = prepared ? directory_.rename_over(temporary, archive_file) : prepared;
+  if (!content) {
+    [[maybe_unused]] const auto removed = directory_.unlink(temporary);
+    return content.error();
+  }
   // Renaming one link of a file over another does nothing and reports success, so the temporary name may still stand.
   const auto cleared = directory_.unlink(temporary);
   if (!cleared) return cleared.error();
@@ -169,11 +186,14 @@ Result<> StoreWriter::complete_best(const Listing& listing, Notes& notes) {
   if (!listing.best_sidecar_next) return {};
   const std::string next(kBestSidecarNext);
   const auto record = directory_.read_file(next, kSidecarBytesMax);
+  // What cannot be read just now may say that the content is in place: to undo then would part a valid pair.
+  if (!record && record.error().kind == ErrorKind::unavailable) return record.error();
   const auto parsed =
       record ? parse_sidecar(record->text(), directory_.path_of(next), kBestArchive) : Result<Sidecar>(record.error());
   bool content_arrived = false;
   if (parsed && listing.best_archive) {
     const auto content = directory_.read_file(std::string(kBestArchive), parsed->bytes);
+    if (!content && content.error().kind == ErrorKind::unavailable) return content.error();
     content_arrived = content && digest_of(content->bytes()) == parsed->digest;
   }
   if (content_arrived) {

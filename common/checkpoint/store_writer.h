@@ -59,10 +59,12 @@ class StoreWriter {
   Result<Notes> quarantine(std::span<const Rejection> rejected);
 
  private:
+  using MakeWay = std::function<Result<>()>;
+
   Result<Sidecar> commit_pair(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish);
-  Result<> make_way_for(Episode episode);
+  Result<> make_way_for(Episode episode, std::uint64_t bytes, const std::string& digest);
   Result<> require_space(std::uint64_t bytes) const;
-  Result<> place(const std::string& final_name, std::span<const std::byte> bytes);
+  Result<> place(const std::string& final_name, std::span<const std::byte> bytes, const MakeWay& make_way = {});
   Result<std::string> write_temporary(const std::string& final_name, std::span<const std::byte> bytes);
   Result<> complete_best(const Listing& listing, Notes& notes);
   Result<> carry_out_intent(Notes& notes);

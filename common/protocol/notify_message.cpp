@@ -32,6 +32,15 @@ std::optional<Metrics> parse_metrics(std::string_view text) {
   return metrics;
 }
 
+// Counts beyond this are nonsense, and arithmetic on them would overflow.
+constexpr std::int64_t kCountMax = 1'000'000'000'000'000;
+
+std::optional<std::int64_t> parse_count(std::string_view text) {
+  const auto number = parse_plain_integer(text);
+  if (!number || *number > kCountMax) return std::nullopt;
+  return number;
+}
+
 void apply(std::string_view key, std::string_view value, NotifyMessage& message) {
   if (key == "READY") {
     message.ready = message.ready || value == "1";
@@ -45,13 +54,13 @@ void apply(std::string_view key, std::string_view value, NotifyMessage& message)
   } else if (key == "STATUS") {
     message.status = std::string(value);
   } else if (key == "EXTEND_TIMEOUT_USEC") {
-    if (const auto usec = parse_plain_integer(value)) message.extend_timeout = std::chrono::microseconds(*usec);
+    if (const auto usec = parse_count(value)) message.extend_timeout = std::chrono::microseconds(*usec);
   } else if (key == "X_TRAINER_EPISODE") {
-    if (const auto number = parse_plain_integer(value)) message.episode = number;
+    if (const auto number = parse_count(value)) message.episode = number;
   } else if (key == "X_TRAINER_TOTAL") {
-    if (const auto number = parse_plain_integer(value)) message.total = number;
+    if (const auto number = parse_count(value)) message.total = number;
   } else if (key == "X_TRAINER_STEP") {
-    if (const auto number = parse_plain_integer(value)) message.step = number;
+    if (const auto number = parse_count(value)) message.step = number;
   } else if (key == "X_TRAINER_PHASE") {
     if (const auto phase = parse_phase(value)) message.phase = phase;
   } else if (key == "X_TRAINER_METRICS") {
@@ -59,7 +68,7 @@ void apply(std::string_view key, std::string_view value, NotifyMessage& message)
   } else if (key == "X_TRAINER_CHECKPOINT") {
     message.checkpoint = std::string(value);
   } else if (key == "X_TRAINER_RESUMED") {
-    if (const auto number = parse_plain_integer(value)) message.resumed = number;
+    if (const auto number = parse_count(value)) message.resumed = number;
   }
 }
 

@@ -45,20 +45,21 @@ Peer peer_of(int fd) {
   return {credentials.pid, credentials.uid};
 }
 
-// Counts a connection for as long as its coroutine lives, however it ends.
+// Counts a connection for as long as its coroutine lives, however it ends: the io_context may destroy it after the
+// server is gone, so the count belongs to both.
 class Counted {
  public:
-  explicit Counted(std::size_t& count) : count_(&count) { ++*count_; }
-  Counted(Counted&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  explicit Counted(std::shared_ptr<std::size_t> count) : count_(std::move(count)) { ++*count_; }
+  Counted(Counted&&) noexcept = default;
   Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;
   Counted& operator=(Counted&&) = delete;
   ~Counted() {
-    if (count_ != nullptr) --*count_;
+    if (count_) --*count_;
   }
 
  private:
-  std::size_t* count_;
+  std::shared_ptr<std::size_t> count_;
 };
 
 asio::awaitable<void> serve(UnixStream stream, Backend& backend, [[maybe_unused]] Counted counted) {
@@ -119,14 +120,19 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(asio::io_context& io, con
                                                     " is too long; set supervisor.control_socket to a shorter one.");
   }
   std::memcpy(address.sun_path, name.data(), name.size());
-  // We hold the state directory's lock, so a socket that stands here belongs to a dead supervisor.
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail("create", errno);
   struct stat old {};
   if (::lstat(name.c_str(), &old) == 0) {
     if (!S_ISSOCK(old.st_mode)) return fail("replace, since it is no socket,", EEXIST);
+    // Two configurations may name one socket: whoever answers on it lives.
+    const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+      return make_error(ErrorKind::locked, "another supervisor answers on " + escape_control(name) +
+                                               "; set supervisor.control_socket to a path of its own.");
+    }
     ::unlink(name.c_str());
   }
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return fail("create", errno);
   // The mode is set before the socket exists: changing it afterwards would leave a moment for everybody.
   const mode_t old_mask = ::umask(0117);
   const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
@@ -148,7 +154,7 @@ asio::awaitable<void> HttpServer::accept_loop() {
       co_await pause.async_wait(use_tuple);
       continue;
     }
-    if (connections_ >= kConnectionsMax) continue;  // closed at once
+    if (*connections_ >= kConnectionsMax) continue;  // closed at once
     asio::co_spawn(acceptor_.get_executor(), serve(UnixStream(std::move(socket)), backend_, Counted(connections_)),
                    asio::detached);
   }

@@ -32,7 +32,7 @@ class HttpServer {
   boost::asio::local::stream_protocol::acceptor acceptor_;
   std::filesystem::path path_;
   Backend& backend_;
-  std::size_t connections_ = 0;
+  std::shared_ptr<std::size_t> connections_ = std::make_shared<std::size_t>(0);
 };
 
 }  // namespace ts::api

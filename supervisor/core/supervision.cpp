@@ -18,7 +18,7 @@ class Step {
 
   Transition take() { return std::move(t_); }
 
-  void operator()(const StartRequested&);
+  void operator()(const StartRequested& event);
   void operator()(const StopRequested&);
   void operator()(const RestartRequested& event);
   void operator()(const ShutdownRequested& event);
@@ -37,7 +37,7 @@ class Step {
   void launch(std::string reason);
   void end_worker(Cause cause, std::string reason);
   void escalate();
-  void after_end(Cause cause, const std::string& what, const std::string& last_words);
+  void after_end(Cause cause, Cause own, const std::string& what, const std::string& last_words);
   void incident(Cause cause, const std::string& what, const std::string& last_words = {});
   void arm_heartbeat();
   void note_progress(const protocol::NotifyMessage& message);
@@ -66,10 +66,10 @@ void Step::enter(Phase phase, std::string reason, std::optional<Duration> wait) 
 void Step::launch(std::string reason) {
   ++s().attempt;
   s().pid = 0;
-  s().progressed = false;
   s().resume = {};
   s().progress.resumed.reset();
-  enter(Phase::starting, std::move(reason), policy_.startup_timeout);
+  // No deadline yet: verifying large checkpoints on a slow disk may take its time.
+  enter(Phase::starting, std::move(reason));
   act(SaveState{});
   act(PrepareLaunch{s().attempt, s().next_launch});
 }
@@ -104,11 +104,12 @@ void Step::escalate() {
                 "starting no second one beside it",
             policy_.kill_grace);
       act(SignalWorker{Signal::kill});
+      if (s().shutting_down) act(LeaveDaemon{});  // the next supervisor finds it by what was saved about it
       return;
   }
 }
 
-void Step::operator()(const StartRequested&) {
+void Step::operator()(const StartRequested& event) {
   const bool goal_reached = s().finished_total > 0 && s().finished_total >= policy_.total_episodes &&
                             s().next_launch.kind == LaunchFrom::Kind::newest;
   if (s().shutting_down) {
@@ -118,11 +119,11 @@ void Step::operator()(const StartRequested&) {
   s().desired = Desired::up;
   if (s().has_process() || s().phase == Phase::starting) return;
   if (goal_reached) {
-    enter(Phase::finished, "training is finished: " + std::to_string(s().finished_total) + "/" +
-                               std::to_string(policy_.total_episodes) + " episodes; raise training.episodes to go on");
+    enter(Phase::finished, std::to_string(s().finished_total) + "/" + std::to_string(policy_.total_episodes) +
+                               " episodes are done; raise training.episodes to go on");
     return;
   }
-  s().incidents = 0;
+  if (event.by_operator) s().incidents = 0;
   launch(attempt_name(s().attempt + 1) + ", because it was asked for");
 }
 
@@ -182,7 +183,8 @@ void Step::operator()(const LaunchPrepared& event) {
   if (s().phase != Phase::starting || s().has_process() || event.attempt != s().attempt) return;
   s().resume = event.resume;
   s().progress.episode = event.resume.episode;
-  s().next_launch = {};  // carried out: whatever comes now starts from the newest checkpoint again
+  // Going back, or fresh, begins the history of this run's progress anew.
+  if (s().next_launch.kind != LaunchFrom::Kind::newest) s().high_water = event.resume.episode;
   act(SaveState{});
   act(SpawnWorker{s().attempt, event.resume});
 }
@@ -191,6 +193,7 @@ void Step::operator()(const LaunchRefused& event) {
   if (s().phase != Phase::starting || s().has_process() || event.attempt != s().attempt) return;
   if (event.permanent) {
     s().last_cause = event.cause;
+    s().next_launch = {};
     enter(Phase::fatal, event.why);
     act(SaveState{});
     return;
@@ -206,6 +209,7 @@ void Step::operator()(const WorkerSpawned& event) {
   const std::string what = attempt_name(s().attempt) + " runs as process " + std::to_string(event.pid) + ", " + from;
   // Whoever does not beat cannot say READY either.
   if (policy_.heartbeat_timeout == Duration::zero()) {
+    s().next_launch = {};
     enter(Phase::running, what);
   } else {
     enter(Phase::starting, what, policy_.startup_timeout);
@@ -221,8 +225,17 @@ void Step::operator()(const WorkerAdopted& event) {
   if (s().has_process()) return;
   s().desired = Desired::up;
   s().pid = event.pid;
+  s().last_heard = now_;
+  if (s().next_launch.kind != LaunchFrom::Kind::newest) {
+    end_worker(Cause::asked, "adopted worker " + std::to_string(event.pid) +
+                                 " and ending it: the earlier supervisor was asked to start elsewhere");
+    return;
+  }
+  // It may be loading or saving, which it told the other one: its first sign of life may take as long as a start.
   enter(Phase::running, "adopted worker " + std::to_string(event.pid) + ", which outlived an earlier supervisor");
-  arm_heartbeat();
+  if (policy_.heartbeat_timeout > Duration::zero()) {
+    s().deadline = in(std::max(policy_.startup_timeout, policy_.heartbeat_timeout));
+  }
   act(SaveState{});
 }
 
@@ -236,8 +249,8 @@ void Step::note_progress(const protocol::NotifyMessage& message) {
   // it begins, and no progress.
   if (message.resumed) progress.episode = *message.resumed;
   if (message.episode) {
-    if (*message.episode > progress.episode) {
-      s().progressed = true;
+    if (*message.episode > s().high_water) {
+      s().high_water = *message.episode;
       s().incidents = 0;
     }
     progress.episode = *message.episode;
@@ -253,12 +266,16 @@ void Step::note_progress(const protocol::NotifyMessage& message) {
 void Step::operator()(const MessageReceived& event) {
   if (!s().has_process() || event.attempt != s().attempt) return;
   const protocol::NotifyMessage& message = event.message;
+  s().last_heard = now_;
   note_progress(message);
   if (message.watchdog_trigger && s().phase == Phase::running) {
     end_worker(Cause::heartbeat_lost, "worker " + std::to_string(s().pid) + " asked to be treated as hung");
     return;
   }
   if (s().phase == Phase::starting && message.ready) {
+    // Carried out: whatever comes next starts from the newest checkpoint again.
+    s().next_launch = {};
+    act(SaveState{});
     enter(Phase::running, attempt_name(s().attempt) + " is training");
     arm_heartbeat();
   } else if (s().phase == Phase::running && (message.watchdog || message.ready || message.episode || message.step)) {
@@ -277,20 +294,21 @@ void Step::operator()(const WorkerExited& event) {
   // A worker that we were ending ended because of that, unless it says that the training is done.
   const Cause cause = s().phase == Phase::stopping && own != Cause::finished ? s().stop_cause : own;
   s().pid = 0;
-  after_end(cause, what, event.last_words.empty() ? "" : ". Its last words: " + event.last_words);
+  after_end(cause, own, what, event.last_words.empty() ? "" : ". Its last words: " + event.last_words);
 }
 
-void Step::after_end(Cause cause, const std::string& what, const std::string& last_words) {
+void Step::after_end(Cause cause, Cause own, const std::string& what, const std::string& last_words) {
   const bool goes_elsewhere = s().desired == Desired::up && s().next_launch.kind != LaunchFrom::Kind::newest;
   if (cause == Cause::finished && !goes_elsewhere) {
     s().finished_total = std::max(policy_.total_episodes, s().progress.total);
-    enter(Phase::finished, "training is finished (" + what + ")");
+    enter(Phase::finished, "all " + std::to_string(s().finished_total) + " episodes are done (" + what + ")");
     act(SaveState{});
     if (s().shutting_down) act(LeaveDaemon{});
     return;
   }
   if (s().desired == Desired::down) {
-    enter(Phase::stopped, what + "; stopped because it was asked for");
+    const bool as_wished = cause == Cause::asked && (own == Cause::interrupted || own == Cause::killed_outside);
+    enter(Phase::stopped, what + "; stopped because it was asked for" + (as_wished ? std::string() : last_words));
     act(SaveState{});
     if (s().shutting_down) act(LeaveDaemon{});
     return;
@@ -309,13 +327,14 @@ void Step::incident(Cause cause, const std::string& what, const std::string& las
   s().last_cause = cause;
   const std::string named = what + " (" + std::string(to_string(cause)) + ")";
   if (is_permanent(cause)) {
+    s().next_launch = {};
     enter(Phase::fatal, named + "; it would fail the same way again, so it is not retried" + last_words);
     act(SaveState{});
     return;
   }
   if (s().incidents > policy_.max_attempts_without_progress) {
     enter(Phase::fatal,
-          named + "; " + std::to_string(s().incidents) + " attempts in a row completed no episode; trying again in " +
+          named + "; " + std::to_string(s().incidents) + " attempts in a row got no further; trying again in " +
               human_duration(policy_.cooldown) + last_words,
           policy_.cooldown);
     act(SaveState{});
@@ -339,16 +358,13 @@ void Step::operator()(const DeadlinePassed&) {
   const std::string who = "worker " + std::to_string(s().pid);
   switch (s().phase) {
     case Phase::starting:
-      if (!s().has_process()) {
-        incident(Cause::cannot_prepare, "settling the resume point took longer than supervisor.startup_timeout");
-      } else {
-        end_worker(Cause::start_timeout,
-                   who + " was not ready within " + human_duration(policy_.startup_timeout) + "; ending it");
-      }
+      end_worker(Cause::start_timeout,
+                 who + " was not ready within " + human_duration(policy_.startup_timeout) + "; ending it");
       return;
     case Phase::running:
       end_worker(Cause::heartbeat_lost,
-                 who + " sent no heartbeat for " + human_duration(policy_.heartbeat_timeout) + "; ending it");
+                 who + " sent no heartbeat for " +
+                     human_duration(std::chrono::duration_cast<Duration>(now_ - s().last_heard)) + "; ending it");
       return;
     case Phase::stopping:
       escalate();
@@ -368,26 +384,6 @@ void Step::operator()(const DeadlinePassed&) {
 }
 
 }  // namespace
-
-std::string_view to_string(Phase phase) {
-  switch (phase) {
-    case Phase::stopped:
-      return "stopped";
-    case Phase::starting:
-      return "starting";
-    case Phase::running:
-      return "running";
-    case Phase::stopping:
-      return "stopping";
-    case Phase::backoff:
-      return "backoff";
-    case Phase::finished:
-      return "finished";
-    case Phase::fatal:
-      return "fatal";
-  }
-  return "unknown";
-}
 
 Transition step(State state, const Event& event, Instant now, const Policy& policy) {
   Step transition(std::move(state), now, policy);

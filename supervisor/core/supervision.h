@@ -85,8 +85,9 @@ struct State {
   LaunchFrom next_launch;    // of the next one: the operator's wish, durable until it is carried out
   StopStep stop_step = StopStep::terminate;
   Cause stop_cause = Cause::asked;  // why we are ending it
-  bool progressed = false;          // this attempt completed an episode
-  std::int64_t incidents = 0;       // in a row, without progress between them
+  std::int64_t high_water = 0;      // the most episodes that this run has ever completed
+  std::int64_t incidents = 0;       // in a row, without the high-water mark rising between them
+  Instant last_heard{0};            // when the worker last gave a sign of life
   std::map<Cause, std::int64_t> restarts;
   std::optional<Cause> last_cause;  // of the newest incident
   std::int64_t finished_total = 0;  // the goal that was reached, 0 for none
@@ -98,7 +99,9 @@ struct State {
 
 // ---- events --------------------------------------------------------------------------------------------------------
 
-struct StartRequested {};
+struct StartRequested {
+  bool by_operator = false;  // then the history of incidents begins anew
+};
 struct StopRequested {};
 struct RestartRequested {
   LaunchFrom from;

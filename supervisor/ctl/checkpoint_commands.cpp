@@ -96,14 +96,17 @@ Exit verify_checkpoints(const config::Config& config, const std::optional<std::s
     for (const CheckpointRow& row : *rows) names.push_back(row.name);
   }
   bool all_valid = true;
+  bool all_there = true;
   for (const std::string& name : names) {
     const auto selector = checkpoint::parse_selector(name);
     if (!selector) return complain(selector.error(), Exit::usage);
     const auto verified = store.select(*selector, "");
     all_valid = all_valid && verified.has_value();
+    all_there = all_there && (verified || verified.error().kind != ErrorKind::not_found);
     std::printf("%s: %s\n", escape_control(name).c_str(),
                 verified ? "valid" : ("NOT valid: " + verified.error().message).c_str());
   }
+  if (text && !all_there) return Exit::usage;
   return all_valid ? Exit::ok : Exit::failed;
 }
 

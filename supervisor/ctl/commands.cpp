@@ -9,6 +9,7 @@
 
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "common/checkpoint/names.h"
 #include "supervisor/ctl/render.h"
 
 namespace ts::ctl {
@@ -128,7 +129,12 @@ Exit fresh(const Client& client, const WaitOptions& wait) {
 Exit restart(const Client& client, const std::optional<std::string>& from, const WaitOptions& wait) {
   const std::int64_t before = attempt_of(client);
   json::object body;
-  if (from) body["from"] = *from;
+  if (from) {
+    const auto selector = checkpoint::parse_selector(*from);
+    // The supervisor may run in another directory than we do.
+    const bool is_path = selector && std::holds_alternative<checkpoint::AtPath>(*selector);
+    body["from"] = is_path ? std::filesystem::absolute(*from).string() : *from;
+  }
   const Exit sent = send(client, "/v1/restart", from ? compact_json(body) : std::string());
   return sent == Exit::ok ? await(client, Goal::up, before, wait) : sent;
 }

@@ -1,5 +1,6 @@
 #include "supervisor/shell/console.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -23,6 +24,12 @@ std::size_t terminal_width() {
   return size.ws_col;
 }
 
+// A terminal that is held (Ctrl+S) or a pipe that nobody empties would block the whole loop: then the line is dropped.
+bool can_write() {
+  pollfd out{STDOUT_FILENO, POLLOUT, 0};
+  return ::poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0;
+}
+
 std::chrono::milliseconds to_ms(double seconds) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000.0));
 }
@@ -43,7 +50,7 @@ std::vector<std::string> progress_fields(const api::Status& status) {
     fields.push_back("epsilon " + format_fixed(epsilon->second, 2));
   }
   if (status.episodes_per_s) fields.push_back(format_fixed(*status.episodes_per_s, 1) + " ep/s");
-  if (status.eta_s) {
+  if (status.eta_s && *status.eta_s > 0.0) {
     const double whole = *status.eta_s < 10.0 ? static_cast<double>(static_cast<int>(*status.eta_s)) : *status.eta_s;
     fields.push_back("ETA " + human_duration(to_ms(whole)));
   }
@@ -78,6 +85,7 @@ void Console::clear() {
 }
 
 void Console::message(const std::string& text) {
+  if (!can_write()) return;
   clear();
   std::fputs(text.c_str(), stdout);
   std::fputc('\n', stdout);
@@ -85,15 +93,17 @@ void Console::message(const std::string& text) {
 }
 
 void Console::progress(const api::Status& status, core::Instant now, bool milestone) {
+  if (!can_write()) return;
   if (is_terminal_) {
-    if (line_shown_ && !milestone && now - last_drawn_ < kRedrawInterval) return;
+    if (line_shown_ && !milestone && now - *last_drawn_ < kRedrawInterval) return;
     // One column stays free: a full line would wrap on some terminals.
     const std::string line = render_progress(status, terminal_width() - 1);
     std::fputs("\r\033[K", stdout);
     std::fputs(line.c_str(), stdout);
     line_shown_ = true;
   } else {
-    if (!milestone && now - last_drawn_ < kPlainInterval) return;
+    if (!last_drawn_) last_drawn_ = now;
+    if (!milestone && now - *last_drawn_ < kPlainInterval) return;
     std::fputs(render_progress(status, kWidthUnlimited).c_str(), stdout);
     std::fputc('\n', stdout);
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "supervisor/api/status.h"
@@ -37,7 +38,7 @@ class Console {
 
   bool is_terminal_;
   bool line_shown_ = false;
-  core::Instant last_drawn_{0};
+  std::optional<core::Instant> last_drawn_;
 };
 
 }  // namespace ts::shell

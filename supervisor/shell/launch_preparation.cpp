@@ -4,6 +4,7 @@
 
 #include "common/base/random_id.h"
 #include "common/base/text.h"
+#include "common/checkpoint/resume_choice.h"
 #include "common/checkpoint/store.h"
 #include "common/checkpoint/store_writer.h"
 
@@ -66,78 +67,49 @@ class Preparation {
 
   Result<> go_back(StoreWriter& writer, const std::string& text) {
     const auto selector = checkpoint::parse_selector(text);
-    if (!selector) return selector.error();
     const Store store(directory_);
-    const auto chosen = store.select(*selector, plan_.run_id);
-    if (!chosen) return chosen.error();
-    if (chosen->sidecar.run_id.empty()) {
-      // A file from elsewhere: the worker knows better than we what is in it, and where it resumes.
+    const auto chosen =
+        selector ? store.select(*selector, plan_.run_id) : Result<checkpoint::Verified>(selector.error());
+    if (!chosen) {
+      // It was there when it was asked for; the training must not end because it has gone since.
+      plan_.notes.push_back("cannot go back to " + escape_control(text) + " any more: " + chosen.error().message +
+                            " Going on from the newest instead");
+      return resume_newest(writer);
+    }
+    if (chosen->is_foreign()) {
+      // What is in it and where it resumes is for the worker to tell.
       plan_.outcome = core::LaunchPrepared{attempt_, {0, std::get<checkpoint::AtPath>(*selector).path}};
       return {};
     }
-    const auto aside = writer.set_aside_newer_than(chosen->sidecar.episode, best_by());
-    if (!aside) return aside.error();
-    note(*aside);
+    // Our own trainer sets aside what is newer when it has loaded the checkpoint; of any other program we cannot know.
+    if (!config_.worker.command.empty()) {
+      const auto aside = writer.set_aside_newer_than(chosen->sidecar.episode, best_by());
+      if (!aside) return aside.error();
+      note(*aside);
+    }
     resume_from(*chosen);
     return {};
   }
 
   Result<> resume_newest(StoreWriter& writer) {
-    const Store store(directory_);
-    const auto listing = store.list();
-    if (!listing) return listing.error();
-    if (!listing->holds_checkpoint_files()) {
+    auto choice = checkpoint::choose_resume_point(Store(directory_), plan_.run_id);
+    if (!choice) {
+      if (choice.error().kind != ErrorKind::checkpoint || !config_.restart.allow_fresh) return choice.error();
+      plan_.notes.push_back(choice.error().message + " Starting fresh, as restart.allow_fresh permits");
+      return start_fresh(writer);
+    }
+    note(choice->notes);
+    if (!choice->chosen) {
       // Emptied or moved away by hand, or the first start: a run of its own either way.
       plan_.run_id = make_run_id();
       plan_.outcome = core::LaunchPrepared{attempt_, {}};
       return {};
     }
-    auto choice = store.choose_newest(plan_.run_id);
-    if (!choice) return choice.error();
-    for (const auto& rejection : choice->rejected) {
-      plan_.notes.push_back("rejected episode " + std::to_string(rejection.episode) + ": " + rejection.reason);
-    }
-    if (!choice->newest) {
-      auto fallen_back = fall_back(store);
-      if (!fallen_back) return fallen_back.error();
-      if (!*fallen_back) return nothing_valid(writer, *choice);
-      choice->newest = std::move(**fallen_back);
-    }
     const auto aside = writer.quarantine(choice->rejected);
-    if (!aside) return aside.error();
-    note(*aside);
-    resume_from(*choice->newest);
+    // Tidying up is no condition for going on.
+    note(aside ? *aside : checkpoint::Notes{aside.error().message});
+    resume_from(*choice->chosen);
     return {};
-  }
-
-  // No episode of this run is valid: its best model may be, and where another run has put its checkpoints (a trainer
-  // started by hand, say), that one is what there is to go on with.
-  Result<std::optional<checkpoint::Verified>> fall_back(const Store& store) {
-    auto best = store.verify_best();
-    if (best && best->sidecar.run_id == plan_.run_id) {
-      plan_.notes.push_back("no episode's checkpoint is valid, but the best model's is");
-      return std::optional(std::move(*best));
-    }
-    auto any = store.choose_newest("");
-    if (!any) return any.error();
-    if (!any->newest && best) any->newest = std::move(*best);
-    if (any->newest) {
-      plan_.notes.push_back("going on with run " + escape_control(any->newest->sidecar.run_id) +
-                            ", since this one has no valid checkpoint");
-    }
-    return std::move(any->newest);
-  }
-
-  Result<> nothing_valid(StoreWriter& writer, const checkpoint::Choice& choice) {
-    if (config_.restart.allow_fresh) {
-      plan_.notes.push_back("no checkpoint is valid; starting fresh, as restart.allow_fresh permits");
-      return start_fresh(writer);
-    }
-    std::string why = directory_.path_of("") + " holds checkpoint files, but none can be resumed from";
-    if (!choice.rejected.empty()) why += " (the newest: " + choice.rejected.front().reason + ")";
-    return make_error(
-        ErrorKind::checkpoint,
-        why + " Nothing was changed. To set them aside and start over, use --fresh or supervisorctl fresh.");
   }
 
   std::int64_t attempt_;
@@ -177,21 +149,29 @@ LaunchPlan prepare_launch(std::int64_t attempt, const core::LaunchFrom& from, co
   }();
   if (!prepared) {
     const ErrorKind kind = prepared.error().kind;
-    const bool may_pass = kind == ErrorKind::unavailable || kind == ErrorKind::internal;
-    plan.outcome = core::LaunchRefused{attempt, cause_of(kind), !may_pass, prepared.error().message};
+    const core::Cause cause = cause_of(kind);
+    plan.locked = kind == ErrorKind::locked;
+    plan.outcome = core::LaunchRefused{attempt, cause, core::is_permanent(cause), prepared.error().message};
   }
   return plan;
 }
 
-Result<std::int64_t> check_selector(const std::string& text, const std::string& run_id, const config::Config& config) {
+Result<GoBackTarget> check_selector(const std::string& text, const std::string& run_id, const config::Config& config) {
   const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::no);
   if (!directory) return directory.error();
   const Store store(*directory);
   const auto selector = checkpoint::parse_selector(text);
   const auto chosen = selector ? store.select(*selector, run_id) : Result<checkpoint::Verified>(selector.error());
-  if (chosen) return chosen->sidecar.episode;
-  return make_error(chosen.error().kind, "cannot go back to " + text + ": " + chosen.error().message +
-                                             " Nothing was changed; " + store.list_usable() + ".");
+  if (!chosen) {
+    return make_error(chosen.error().kind, "cannot go back to " + escape_control(text) + ": " + chosen.error().message +
+                                               " Nothing was changed; " + store.list_usable() + ".");
+  }
+  if (chosen->is_foreign()) return GoBackTarget{text, escape_control(text)};
+  // By number: what is newest or best when the worker has stopped may be another one than now.
+  const checkpoint::Episode episode = chosen->sidecar.episode;
+  const bool by_number = checkpoint::parse_episode_file(chosen->archive_name).has_value() || store.verify(episode);
+  return GoBackTarget{by_number ? "ep" + std::to_string(episode) : checkpoint::to_string(*selector),
+                      "episode " + std::to_string(episode)};
 }
 
 }  // namespace ts::shell

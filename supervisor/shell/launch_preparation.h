@@ -19,14 +19,20 @@ struct LaunchPlan {
   std::vector<std::string> notes;              // what was done and rejected, one sentence each
   std::string run_id;                          // of the run that goes on or begins
   std::optional<checkpoint::Sidecar> resumed;  // of the checkpoint chosen
+  bool locked = false;                         // refused because another process writes there
 };
 
 LaunchPlan prepare_launch(std::int64_t attempt, const core::LaunchFrom& from, const std::string& run_id,
                           const config::Config& config);
 
-// Whether `selector` names a checkpoint that verifies, for a refusal before anything is disturbed: its episode, or a
-// sentence that ends with the list of valid ones.
-Result<std::int64_t> check_selector(const std::string& selector, const std::string& run_id,
+struct GoBackTarget {
+  std::string selector;  // means the same checkpoint later
+  std::string name;      // for people
+};
+
+// Whether `selector` names a checkpoint that verifies, for a refusal before anything is disturbed; the refusal ends
+// with the list of valid ones.
+Result<GoBackTarget> check_selector(const std::string& selector, const std::string& run_id,
                                     const config::Config& config);
 
 }  // namespace ts::shell

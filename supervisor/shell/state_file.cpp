@@ -1,5 +1,7 @@
 #include "supervisor/shell/state_file.h"
 
+#include <algorithm>
+
 #include <boost/json/object.hpp>
 
 #include "common/base/json.h"
@@ -11,6 +13,8 @@ namespace json = boost::json;
 
 constexpr std::int64_t kFormat = 1;
 constexpr std::size_t kBytesMax = std::size_t{1} << 20;
+constexpr std::int64_t kCountMax = 1'000'000'000;
+constexpr std::int64_t kPidMax = 1 << 22;  // PID_MAX_LIMIT of 64-bit Linux
 constexpr const char* kFile = "state.json";
 constexpr const char* kBackup = "state.json.bak";
 constexpr const char* kTemporary = "state.json.tmp";
@@ -55,6 +59,7 @@ std::string to_json(const Memory& memory) {
   out["reason"] = state.reason;
   out["attempt"] = state.attempt;
   out["incidents"] = state.incidents;
+  out["high_water"] = state.high_water;
   out["restarts"] = std::move(restarts);
   out["finished_total"] = state.finished_total;
   out["next_launch"] = std::move(next_launch);
@@ -85,11 +90,16 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name) {
   memory.run_id = string_member(*object, "run_id").value_or("");
   memory.boot_id = string_member(*object, "boot_id").value_or("");
   memory.exact = bool_member(*object, "exact");
-  state.attempt = integer_member(*object, "attempt").value_or(0);
-  state.incidents = integer_member(*object, "incidents").value_or(0);
-  state.finished_total = integer_member(*object, "finished_total").value_or(0);
-  state.progress.episode = integer_member(*object, "episode").value_or(0);
-  state.resume.episode = integer_member(*object, "resume_episode").value_or(0);
+  // Within bounds, whatever the file says: arithmetic follows.
+  const auto number = [&](std::string_view key) {
+    return std::clamp<std::int64_t>(integer_member(*object, key).value_or(0), 0, kCountMax);
+  };
+  state.attempt = number("attempt");
+  state.incidents = number("incidents");
+  state.high_water = number("high_water");
+  state.finished_total = number("finished_total");
+  state.progress.episode = number("episode");
+  state.resume.episode = number("resume_episode");
   state.resume.path = string_member(*object, "resume_path").value_or("");
   if (const json::object* restarts = object_member(*object, "restarts")) {
     for (const auto& member : *restarts) {
@@ -103,7 +113,7 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name) {
     const auto pid = integer_member(*worker, "pid");
     const auto start = integer_member(*worker, "start_ticks");
     const auto boot = string_member(*worker, "boot_id");
-    if (pid && start && boot && *pid > 1) {
+    if (pid && start && boot && *pid > 1 && *pid <= kPidMax) {
       memory.worker = ProcessIdentity{static_cast<pid_t>(*pid), static_cast<std::uint64_t>(*start), *boot};
     }
   }

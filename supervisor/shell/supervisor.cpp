@@ -102,12 +102,14 @@ Result<> Supervisor::open() {
   exact_ = memory.exact;
   facts_ = gather_directory_facts(config_);
   if (adopt_survivor(memory)) return {};
-  // Without a checkpoint there is nothing that was finished: emptying the directory starts over.
-  if (!facts_.newest && !facts_.best) state_.finished_total = 0;
+  // What was finished lies on disk, or is not finished any more: emptied by hand, or gone back by hand.
+  const std::int64_t durable = facts_.newest ? facts_.newest->sidecar.episode : 0;
+  if (durable < state_.finished_total) state_.finished_total = 0;
+  if (durable < state_.high_water) state_.high_water = durable;
   if (options_.fresh) {
     post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
   } else {
-    post(core::StartRequested{});
+    post(core::StartRequested{false});
   }
   return {};
 }
@@ -157,8 +159,7 @@ void Supervisor::handle(const core::Event& event) {
   state_ = std::move(transition.state);
   if (!transition.note.empty()) {
     const bool bad = state_.phase == core::Phase::fatal;
-    log_->log(bad ? spdlog::level::err : spdlog::level::info, "{}: {}", core::to_string(state_.phase),
-              transition.note);
+    log_->log(bad ? spdlog::level::err : spdlog::level::info, "{}: {}", core::to_string(state_.phase), transition.note);
   }
   for (const core::Action& action : transition.actions) {
     std::visit([this](const auto& what) { perform(what); }, action);
@@ -167,7 +168,14 @@ void Supervisor::handle(const core::Event& event) {
 
 void Supervisor::perform(const core::PrepareLaunch& action) {
   asio::post(disk_, [this, action, run_id = run_id_] {
-    auto plan = std::make_shared<LaunchPlan>(prepare_launch(action.attempt, action.from, run_id, config_));
+    auto plan = std::make_shared<LaunchPlan>();
+    try {
+      *plan = prepare_launch(action.attempt, action.from, run_id, config_);
+    } catch (const std::exception& error) {  // out of memory, say: an incident like any other, not our end
+      plan->run_id = run_id;
+      plan->outcome = core::LaunchRefused{action.attempt, core::Cause::cannot_prepare, false,
+                                          std::string("settling the resume point failed: ") + error.what()};
+    }
     asio::post(io_, [this, plan] { launch_settled(std::move(*plan)); });
   });
 }
@@ -175,7 +183,10 @@ void Supervisor::perform(const core::PrepareLaunch& action) {
 void Supervisor::launch_settled(LaunchPlan plan) {
   for (const std::string& note : plan.notes) log_->warn(note);
   const auto* prepared = std::get_if<core::LaunchPrepared>(&plan.outcome);
-  if (prepared != nullptr && prepared->attempt == state_.attempt) {
+  const bool awaited = state_.phase == core::Phase::starting && !state_.has_process();
+  // Nothing of ours runs, and somebody else is at work there: whoever started us should know at once.
+  refused_by_lock_ = plan.locked && spawned_ == core::Instant{0};
+  if (prepared != nullptr && awaited && prepared->attempt == state_.attempt) {
     if (plan.run_id != run_id_) exact_.reset();
     run_id_ = plan.run_id;
     resumed_ = std::move(plan.resumed);
@@ -253,12 +264,18 @@ void Supervisor::hear(pid_t sender, const protocol::NotifyMessage& message) {
 void Supervisor::worker_ended(std::int64_t attempt, core::ExitStatus status) {
   receiver_->drain();  // what it said before it ended comes first
   worker_.reset();
+  unsaved_end_ = status.code == static_cast<int>(protocol::ExitCode::cannot_write);
   post(core::WorkerExited{attempt, status, last_words(config_.logging.directory / "worker.log", log_offset_)});
 }
 
 void Supervisor::refresh_facts() {
   asio::post(disk_, [this] {
-    auto facts = std::make_shared<DirectoryFacts>(gather_directory_facts(config_));
+    auto facts = std::make_shared<DirectoryFacts>();
+    try {
+      *facts = gather_directory_facts(config_);
+    } catch (const std::exception&) {
+      return;  // what was known before is still shown
+    }
     asio::post(io_, [this, facts] { facts_arrived(std::move(*facts)); });
   });
 }
@@ -273,7 +290,10 @@ void Supervisor::facts_arrived(DirectoryFacts facts) {
 // The first checkpoint after a resume tells in which environment the run goes on.
 void Supervisor::judge_exactness() {
   if (!resumed_ || facts_.newest->sidecar.episode <= resumed_->episode) return;
-  const auto differing = exactness_differences(resumed_->exactness, facts_.newest->sidecar.exactness);
+  auto differing = exactness_differences(resumed_->exactness, facts_.newest->sidecar.exactness);
+  for (std::string& name : exactness_differences(resumed_->config, facts_.newest->sidecar.config)) {
+    differing.push_back(std::move(name));
+  }
   if (!differing.empty()) {
     log_->warn("This run is no longer bit-exact: since the resume from episode {} these differ: {}", resumed_->episode,
                join(differing, ", "));
@@ -294,10 +314,11 @@ void Supervisor::arm_timer() {
 }
 
 void Supervisor::leave_if_done() {
-  const bool gave_up = state_.phase == core::Phase::fatal && !state_.deadline;
+  const bool gave_up = (state_.phase == core::Phase::fatal && !state_.deadline) || refused_by_lock_;
   const bool done = options_.exit_when_done && (state_.phase == core::Phase::finished || gave_up);
   if (!leaving_ && !done) return;
-  if (gave_up) exit_code_ = exit_code_of(state_.last_cause.value_or(core::Cause::unknown));
+  if (!leaving_ && gave_up) exit_code_ = exit_code_of(state_.last_cause.value_or(core::Cause::unknown));
+  if (leaving_ && unsaved_end_) exit_code_ = static_cast<int>(protocol::ExitCode::cannot_write);
   facts_ = gather_directory_facts(config_);
   say_goodbye();
   io_.stop();

@@ -83,6 +83,7 @@ class Supervisor final : public api::Backend {
   void say_goodbye();
   bool adopt_survivor(const Memory& memory);
   api::Status view() const;
+  Result<> refuse_if_leaving() const;
   static core::Instant now();
 
   asio::io_context& io_;
@@ -101,6 +102,8 @@ class Supervisor final : public api::Backend {
   std::deque<core::Event> queue_;
   bool draining_ = false;
   bool leaving_ = false;
+  bool refused_by_lock_ = false;
+  bool unsaved_end_ = false;  // the worker could not save before it ended
   std::optional<core::Instant> shutdown_asked_;
   int exit_code_ = 0;
 

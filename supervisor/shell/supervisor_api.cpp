@@ -6,6 +6,7 @@
 
 #include <boost/json/value.hpp>
 
+#include "common/base/text.h"
 #include "supervisor/shell/supervisor.h"
 
 namespace ts::shell {
@@ -54,12 +55,18 @@ boost::json::object Supervisor::status() {
   return api::to_json(view());
 }
 
+Result<> Supervisor::refuse_if_leaving() const {
+  if (!state_.shutting_down) return {};
+  return make_error(ErrorKind::locked, "The supervisor is leaving; start it again instead.");
+}
+
 Result<std::string> Supervisor::start(const api::Peer& peer) {
-  if (state_.has_process() || state_.phase == core::Phase::starting) {
+  if (const auto refused = refuse_if_leaving(); !refused) return refused.error();
+  if (state_.phase == core::Phase::running || state_.phase == core::Phase::starting) {
     return std::string("It is ") + std::string(core::to_string(state_.phase)) + " already.";
   }
   log_->info("start {}", name_of(peer));
-  post(core::StartRequested{});
+  post(core::StartRequested{true});
   return state_.phase == core::Phase::finished ? "Nothing to start: " + state_.reason + "." : "Starting.";
 }
 
@@ -70,12 +77,14 @@ Result<std::string> Supervisor::stop(const api::Peer& peer) {
 }
 
 Result<std::string> Supervisor::fresh(const api::Peer& peer) {
+  if (const auto refused = refuse_if_leaving(); !refused) return refused.error();
   log_->info("fresh {}", name_of(peer));
   post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
   return std::string("Starting over; the checkpoints there are will be set aside, not deleted.");
 }
 
 asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, std::optional<std::string> from) {
+  if (const auto refused = refuse_if_leaving(); !refused) co_return refused.error();
   if (!from) {
     log_->info("restart {}", name_of(peer));
     post(core::RestartRequested{});
@@ -84,13 +93,12 @@ asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, 
   const std::string selector = *from;
   const std::string run_id = run_id_;
   co_await asio::post(asio::bind_executor(disk_, asio::use_awaitable));
-  const auto episode = check_selector(selector, run_id, config_);
+  const auto target = check_selector(selector, run_id, config_);
   co_await asio::post(asio::bind_executor(io_, asio::use_awaitable));
-  if (!episode) co_return episode.error();
-  log_->info("restart --from {} {}", selector, name_of(peer));
-  post(core::RestartRequested{{core::LaunchFrom::Kind::selector, selector}});
-  co_return "Restarting from episode " + std::to_string(*episode) +
-      "; newer checkpoints will be set aside, not deleted.";
+  if (!target) co_return target.error();
+  log_->info("restart --from {} {}", escape_control(selector), name_of(peer));
+  post(core::RestartRequested{{core::LaunchFrom::Kind::selector, target->selector}});
+  co_return "Restarting from " + target->name + "; newer checkpoints will be set aside, not deleted.";
 }
 
 void Supervisor::say_goodbye() {

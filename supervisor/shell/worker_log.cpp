@@ -47,8 +47,7 @@ std::string last_words(const std::filesystem::path& file, std::uint64_t offset) 
   std::string tail{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r' || tail.back() == ' ')) tail.pop_back();
   const std::size_t start = tail.rfind('\n');
-  const std::string line = escape_control(start == std::string::npos ? tail : tail.substr(start + 1));
-  return line.size() <= kWordsMax ? line : line.substr(0, kWordsMax) + "…";
+  return shorten(escape_control(start == std::string::npos ? tail : tail.substr(start + 1)), kWordsMax);
 }
 
 }  // namespace ts::shell

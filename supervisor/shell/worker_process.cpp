@@ -135,13 +135,12 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::spawn(asio::io_context& io
 
 Result<std::unique_ptr<WorkerProcess>> WorkerProcess::adopt(asio::io_context& io, const ProcessIdentity& identity,
                                                             OnExit on_exit) {
-  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, identity.pid, 0)));
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, identity.pid, 0)));
   // The identity is compared after the pidfd is open: from then on the number cannot be reused unnoticed.
   if (!pidfd || !is_alive(identity)) {
     return make_error(ErrorKind::not_found, "worker " + std::to_string(identity.pid) + " is no longer there.");
   }
-  UniqueFd owned(::fcntl(pidfd.get(), F_DUPFD_CLOEXEC, 0));
-  return std::unique_ptr<WorkerProcess>(new WorkerProcess(io, identity, owned.release(), std::move(on_exit)));
+  return std::unique_ptr<WorkerProcess>(new WorkerProcess(io, identity, pidfd.release(), std::move(on_exit)));
 }
 
 void WorkerProcess::watch() {

@@ -7,10 +7,20 @@
 namespace ts::session {
 namespace {
 
-// More often than this nobody looks; the newest episode is sent again with the next beat.
+// More often than this nobody looks; the newest episode goes along with the next message.
 constexpr std::chrono::milliseconds kEpisodeMessageInterval{20};
 
 }  // namespace
+
+void Heartbeat::send(protocol::NotifyMessage message) {
+  if (unsent_episode_) {
+    message.episode = unsent_episode_->episode;
+    message.total = unsent_episode_->total;
+    message.metrics = std::move(unsent_episode_->metrics);
+    unsent_episode_.reset();
+  }
+  sender_.send(message);
+}
 
 bool Heartbeat::step(std::int64_t steps_total) {
   if (stop_requested()) return false;
@@ -20,7 +30,7 @@ bool Heartbeat::step(std::int64_t steps_total) {
     protocol::NotifyMessage message;
     message.watchdog = true;
     message.step = steps_total;
-    sender_.send(message);
+    send(std::move(message));
   }
   return true;
 }
@@ -44,15 +54,19 @@ void Heartbeat::ready(std::int64_t resumed_episode, std::int64_t total_episodes)
 }
 
 void Heartbeat::episode_done(std::int64_t episode, std::int64_t total_episodes, const protocol::Metrics& metrics) {
-  const auto now = Clock::now();
-  if (now < next_episode_message_ && episode < total_episodes) return;
-  next_episode_message_ = now + kEpisodeMessageInterval;
-  next_beat_ = now + interval_;
   protocol::NotifyMessage message;
   message.watchdog = true;
   message.episode = episode;
   message.total = total_episodes;
   message.metrics = metrics;
+  const auto now = Clock::now();
+  if (now < next_episode_message_ && episode < total_episodes) {
+    unsent_episode_ = std::move(message);
+    return;
+  }
+  next_episode_message_ = now + kEpisodeMessageInterval;
+  next_beat_ = now + interval_;
+  unsent_episode_.reset();
   sender_.send(message);
 }
 
@@ -60,19 +74,19 @@ void Heartbeat::saved(const std::string& path) {
   protocol::NotifyMessage message;
   message.watchdog = true;
   message.checkpoint = path;
-  sender_.send(message);
+  send(std::move(message));
 }
 
 void Heartbeat::status(const std::string& sentence) {
   protocol::NotifyMessage message;
   message.status = sentence;
-  sender_.send(message);
+  send(std::move(message));
 }
 
 void Heartbeat::stopping() {
   protocol::NotifyMessage message;
   message.stopping = true;
-  sender_.send(message);
+  send(std::move(message));
 }
 
 void Heartbeat::expect_silence(std::chrono::seconds at_most) {

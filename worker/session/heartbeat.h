@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "common/protocol/notify_sender.h"
@@ -34,10 +35,13 @@ class Heartbeat final : public StepGate {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void send(protocol::NotifyMessage message);
+
   protocol::NotifySender sender_;
   std::chrono::milliseconds interval_;
   Clock::time_point next_beat_{};
   Clock::time_point next_episode_message_{};
+  std::optional<protocol::NotifyMessage> unsent_episode_;  // held back by the rate; goes along with the next message
 };
 
 }  // namespace ts::session

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/text.h"
+#include "worker/session/signals.h"
 
 namespace ts::session {
 namespace {
@@ -13,7 +14,7 @@ using checkpoint::SaveReason;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kPauseMax{60};
-constexpr std::chrono::seconds kSaveSilence{120};  // a disk may take that long to sync without being hung
+constexpr std::chrono::seconds kSaveSilence{600};  // a disk may take that long to sync without being hung
 
 }  // namespace
 
@@ -62,8 +63,8 @@ checkpoint::Sidecar Saver::describe(const Snapshot& snapshot, SaveReason reason)
 
 void Saver::refused(const std::string& what, const Error& error) {
   not_before_ = Clock::now() + pause_;
-  const std::string sentence = what + " was not saved: " + error.message +
-                               " What was saved before is untouched; trying again in " + human_duration(pause_) + ".";
+  const std::string sentence =
+      what + " was not saved: " + error.message + " What was saved before is untouched; this will be tried again.";
   std::printf("warning: %s\n", sentence.c_str());
   std::fflush(stdout);
   heartbeat_.status(sentence);
@@ -93,13 +94,15 @@ Result<> Saver::save(const Snapshot& snapshot, SaveReason reason) {
   if (overdue_) heartbeat_.status("");
   overdue_ = false;
   newest_path_ = directory_.path_of(checkpoint::archive_name(episode));
+  heartbeat_.saved(newest_path_);
+  // Who asks to stop may be about to go back to an older checkpoint: the next save prunes.
+  if (stop_requested()) return {};
   const checkpoint::RetentionPolicy policy{static_cast<int>(config_.checkpoints.max_keep),
                                            config_.checkpoints.keep_every};
   const auto pruned = writer_.prune(identity_.run_id, episode, policy);
   if (!pruned) {
     std::printf("warning: older checkpoints were not pruned: %s\n", pruned.error().message.c_str());
   }
-  heartbeat_.saved(newest_path_);
   return {};
 }
 
@@ -116,9 +119,13 @@ Result<> Saver::commit_best(std::span<const std::byte> archive, const checkpoint
 }
 
 void Saver::save_best(const Snapshot& snapshot) {
-  checkpoint::Sidecar sidecar = describe(snapshot, SaveReason::best);
-  if (commit_best(snapshot.archive, sidecar)) return;
-  unsaved_best_ = UnsavedBest{{snapshot.archive.begin(), snapshot.archive.end()}, std::move(sidecar)};
+  save_best(snapshot.archive, describe(snapshot, SaveReason::best));
+}
+
+void Saver::save_best(std::span<const std::byte> archive, checkpoint::Sidecar sidecar) {
+  sidecar.reason = SaveReason::best;
+  if (commit_best(archive, sidecar)) return;
+  unsaved_best_ = UnsavedBest{{archive.begin(), archive.end()}, std::move(sidecar)};
 }
 
 void Saver::retry_best(bool now_or_never) {

@@ -41,8 +41,9 @@ class Saver {
   // Commits and prunes. An error has been said already; the save stays due.
   Result<> save(const Snapshot& snapshot, checkpoint::SaveReason reason);
 
-  // best_model.*, from the same snapshot. What the disk refuses is kept in memory until it takes it.
+  // best_model.*. What the disk refuses is kept in memory until it takes it.
   void save_best(const Snapshot& snapshot);
+  void save_best(std::span<const std::byte> archive, checkpoint::Sidecar sidecar);
 
   // Tries again what save_best was refused, when it is time; `now_or_never`: at once.
   void retry_best(bool now_or_never);

@@ -27,6 +27,10 @@ void say(const std::string& line) {
   std::fflush(stdout);
 }
 
+void note(const std::vector<std::string>& sentences) {
+  for (const std::string& sentence : sentences) say("Note: " + sentence);
+}
+
 std::string environment_or(const char* name, std::string otherwise) {
   const char* value = std::getenv(name);
   return value != nullptr && *value != '\0' ? std::string(value) : std::move(otherwise);
@@ -67,11 +71,12 @@ class Session {
  private:
   Result<> begin(const ResumeRequest& request);
   Result<> load(const StartingPoint& point);
-  Result<> settle_best(const StartingPoint& point);
+  Result<> take_in_foreign(StartingPoint& point);
+  void settle_best(const StartingPoint& point);
   void check_exactness(const checkpoint::Sidecar& sidecar);
   Result<> train_one_episode();
   Result<bool> judge(const EpisodeResult& result);
-  void save_what_is_due(bool new_best);
+  void save_what_is_due(bool file_best);
   Result<ExitCode> end();
   bool better(double value, const Best& than) const;
 
@@ -85,49 +90,57 @@ class Session {
   std::optional<Saver> saver_;
   SnapshotBuffers snapshots_;
   Counters counters_;
+  Best filed_best_;  // what best_model.* holds
 };
 
 Result<> Session::begin(const ResumeRequest& request) {
   const auto recovered = writer_.recover();
   if (!recovered) return recovered.error();
-  for (const std::string& note : *recovered) say("Note: " + note + ".");
-
+  note(*recovered);
   run_id_ = environment_or(protocol::kEnvRunId, "");
-  const auto point = choose_starting_point(request, config_, run_id_, store_);
+  auto point = choose_starting_point(request, run_id_, store_);
   if (!point) return point.error();
-  for (const auto& rejection : point->rejected) {
-    say("Note: rejected episode " + std::to_string(rejection.episode) + ": " + rejection.reason);
-  }
+  note(point->notes);
   if (point->checkpoint) {
     const auto loaded = load(*point);
     if (!loaded) return loaded.error();
   }
-  const auto aside = make_way(*point, config_, writer_);
-  if (!aside) return aside.error();
-  for (const std::string& note : *aside) say("Note: " + note + ".");
-  if (run_id_.empty()) run_id_ = point->checkpoint ? point->checkpoint->sidecar.run_id : std::string();
+  if (run_id_.empty() && point->checkpoint) run_id_ = point->checkpoint->sidecar.run_id;
   if (run_id_.empty()) run_id_ = make_run_id();
-
   const std::int64_t total = config_.training.episodes;
   saver_.emplace(config_, RunIdentity{run_id_, environment_number(protocol::kEnvAttempt), total}, task_, directory_,
                  writer_, heartbeat_);
+  if (point->checkpoint && point->checkpoint->is_foreign()) {
+    const auto taken_in = take_in_foreign(*point);
+    if (!taken_in) return taken_in.error();
+  }
+  const auto aside = make_way(*point, config_, writer_);
+  if (!aside) return aside.error();
+  note(*aside);
   saver_->resumed_at(counters_.episode);
-  if (point->checkpoint) {
-    const auto settled = settle_best(*point);
-    if (!settled) return settled.error();
-    if (counters_.episode < total) {
-      say("Resuming training from episode " + std::to_string(counters_.episode + 1) + "/" + std::to_string(total));
-    }
-  } else {
+  settle_best(*point);
+  if (!point->checkpoint) {
     say("Starting training: " + std::to_string(total) + " episodes");
+  } else if (counters_.episode < total) {
+    say("Resuming training from episode " + std::to_string(counters_.episode + 1) + "/" + std::to_string(total));
   }
   heartbeat_.ready(counters_.episode, total);
   return {};
 }
 
+// A file of another origin becomes a checkpoint of this run before anything else goes aside: a crash in the next moment
+// must find it again.
+Result<> Session::take_in_foreign(StartingPoint& point) {
+  snapshots_.take(task_, counters_, {});
+  const auto saved = saver_->save(snapshots_.sealed(), SaveReason::request);
+  if (!saved) return saved.error();
+  point.supersede_after = counters_.episode;
+  return {};
+}
+
 Result<> Session::load(const StartingPoint& point) {
   const checkpoint::Verified& chosen = *point.checkpoint;
-  const bool ours = !chosen.sidecar.run_id.empty();
+  const bool ours = !chosen.is_foreign();
   const auto archive = checkpoint::read_archive(
       chosen.archive.bytes(), point.path, ours ? checkpoint::CrcCheck::already_digested : checkpoint::CrcCheck::verify);
   if (!archive) return archive.error();
@@ -171,31 +184,30 @@ bool Session::better(double value, const Best& than) const {
   return config_.checkpoints.best_mode == config::BestMode::max ? value > than.value : value < than.value;
 }
 
-// The best model's file and the state's memory of it may be of different moments: the file is newer after a crash
-// between two saves, older after a crash between an episode's save and the best's.
-Result<> Session::settle_best(const StartingPoint& point) {
-  if (!config_.checkpoints.save_best) return {};
-  const auto on_disk = store_.read_best_sidecar();
-  Best filed;
-  if (on_disk && on_disk->run_id == run_id_) {
-    const auto value = number_member(on_disk->metrics, config_.checkpoints.best_metric);
-    if (value) filed = {on_disk->episode, *value};
+// Two memories of the best: the state's, which is a function of the training alone, and the file's, which may be of a
+// later moment (a crash between two saves) or of an earlier one (a crash between an episode's save and the best's).
+void Session::settle_best(const StartingPoint& point) {
+  const std::string& metric = config_.checkpoints.best_metric;
+  if (point.checkpoint && counters_.best.episode > 0) {
+    const auto before = string_member(point.checkpoint->sidecar.best, "metric");
+    if (before && *before != metric) {
+      say("Note: the best model is judged by " + metric + " from here on, by " + *before + " until now.");
+      counters_.best = {};
+    }
+  }
+  if (!config_.checkpoints.save_best) return;
+  const auto on_disk = store_.verify_best();
+  if (on_disk && on_disk->sidecar.run_id == run_id_) {
+    const auto value = number_member(on_disk->sidecar.metrics, metric);
+    if (value) filed_best_ = {on_disk->sidecar.episode, *value};
   }
   const Best remembered = counters_.best;
-  if (remembered.episode == 0 || (filed.episode > 0 && !better(remembered.value, filed))) {
-    counters_.best = filed;
-    return {};
-  }
-  if (filed == remembered) return {};
-  // The remembered one is better than what is filed: file it, from where it is still to be had.
-  const checkpoint::Verified& chosen = *point.checkpoint;
-  if (chosen.sidecar.episode == remembered.episode && !chosen.sidecar.run_id.empty()) {
-    return writer_.commit_best(chosen.archive.bytes(), chosen.sidecar);
-  }
+  if (remembered.episode == 0 || !better(remembered.value, filed_best_)) return;
+  // What the state remembers is better than what is filed: file it, where it is still to be had.
   const auto kept = store_.verify(remembered.episode);
-  if (kept) return writer_.commit_best(kept->archive.bytes(), kept->sidecar);
-  counters_.best = filed;
-  return {};
+  if (!kept || kept->sidecar.run_id != run_id_) return;
+  saver_->save_best(kept->archive.bytes(), kept->sidecar);
+  filed_best_ = remembered;
 }
 
 Result<> Session::train_one_episode() {
@@ -204,15 +216,15 @@ Result<> Session::train_one_episode() {
   if (!result) return result.error();
   if (!*result) return {};  // stopped in the middle: the snapshot of the last completed episode stands
   counters_.episode = episode;
-  const auto new_best = judge(**result);
-  if (!new_best) return new_best.error();
+  const auto to_file = judge(**result);
+  if (!to_file) return to_file.error();
   snapshots_.take(task_, counters_, **result);
   heartbeat_.episode_done(episode, config_.training.episodes, (*result)->metrics);
-  save_what_is_due(*new_best);
+  save_what_is_due(*to_file);
   return {};
 }
 
-// Whether this episode's model is the best so far.
+// Updates the state's best; says whether this episode's model is to be filed as the best there is on disk.
 Result<bool> Session::judge(const EpisodeResult& result) {
   for (const auto& [name, value] : result.metrics) {
     if (!std::isfinite(value)) {
@@ -230,19 +242,21 @@ Result<bool> Session::judge(const EpisodeResult& result) {
                                                     "\", which this training does not report; it reports " +
                                                     join(names, ", ") + ".");
   }
-  if (!better(metric->second, counters_.best)) return false;
-  counters_.best = {counters_.episode, metric->second};
+  const Best candidate{counters_.episode, metric->second};
+  if (better(candidate.value, counters_.best)) counters_.best = candidate;
+  if (!config_.checkpoints.save_best || !better(candidate.value, filed_best_)) return false;
+  filed_best_ = candidate;
   return true;
 }
 
-void Session::save_what_is_due(bool new_best) {
+void Session::save_what_is_due(bool file_best) {
   const Snapshot& newest = snapshots_.newest();
   const auto reason = saver_->due(newest, take_save_request());
   if (reason && saver_->save(snapshots_.sealed(), *reason)) {
     say("episode " + std::to_string(counters_.episode) + "/" + std::to_string(config_.training.episodes) + " saved (" +
         std::string(checkpoint::to_string(*reason)) + "): " + saver_->newest_path());
   }
-  if (new_best && config_.checkpoints.save_best) {
+  if (file_best) {
     saver_->save_best(snapshots_.sealed());
   } else {
     saver_->retry_best(false);

@@ -3,16 +3,28 @@
 #include <signal.h>
 
 #include <atomic>
+#include <cstdint>
+#include <ctime>
 
 namespace ts::session {
 namespace {
 
+constexpr std::int64_t kSameRequestMs = 300;
+
 std::atomic<bool> stop_flag{false};
+std::atomic<std::int64_t> stop_asked_ms{0};
 std::atomic<bool> save_flag{false};
-static_assert(std::atomic<bool>::is_always_lock_free);
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
 
 void on_stop(int number) {
-  if (!stop_flag.exchange(true)) return;
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const std::int64_t now_ms = std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+  if (!stop_flag.exchange(true)) {
+    stop_asked_ms.store(now_ms);
+    return;
+  }
+  if (now_ms - stop_asked_ms.load() < kSameRequestMs) return;
   ::signal(number, SIG_DFL);
   ::raise(number);  // delivered when the handler returns and unblocks it
 }

@@ -9,36 +9,30 @@ using checkpoint::Store;
 using checkpoint::StoreWriter;
 
 std::string path_of(const Store& store, const checkpoint::Verified& verified, const checkpoint::Selector* selector) {
-  if (verified.sidecar.run_id.empty() && selector != nullptr) return checkpoint::to_string(*selector);
+  if (verified.is_foreign() && selector != nullptr) return checkpoint::to_string(*selector);
   return store.directory().path_of(verified.archive_name);
 }
 
-Result<StartingPoint> resume_newest(const config::Config& config, const std::string& run_id, const Store& store) {
-  auto choice = store.choose_newest(run_id);
+Result<StartingPoint> resume_newest(const std::string& run_id, const Store& store) {
+  auto choice = checkpoint::choose_resume_point(store, run_id);
   if (!choice) return choice.error();
-  if (!choice->newest) {
-    const auto listing = store.list();
-    if (!listing) return listing.error();
-    if (!listing->holds_checkpoint_files()) return StartingPoint{};
-    return make_error(ErrorKind::checkpoint,
-                      config.checkpoints.directory.string() +
-                          " holds checkpoint files, but none can be resumed from. Nothing was changed. To set them "
-                          "aside and start over, use --fresh.");
-  }
   StartingPoint point;
-  point.path = path_of(store, *choice->newest, nullptr);
-  point.checkpoint = std::move(choice->newest);
+  point.notes = std::move(choice->notes);
+  if (!choice->chosen) return point;
+  point.path = path_of(store, *choice->chosen, nullptr);
+  point.checkpoint = std::move(choice->chosen);
   point.rejected = std::move(choice->rejected);
   return point;
 }
 
-// Whether a valid checkpoint newer than `episode` would be left behind: then this is a step back, and not the plain
-// continuation that a supervisor asks for.
-Result<bool> newer_valid_exists(const Store& store, checkpoint::Episode episode) {
+// Whether a valid checkpoint of the same run newer than `chosen` would be left behind: then this is a step back, and
+// not the plain continuation that a supervisor asks for.
+Result<bool> newer_valid_exists(const Store& store, const checkpoint::Sidecar& chosen) {
   const auto listing = store.list();
   if (!listing) return listing.error();
-  for (auto at = listing->episodes.upper_bound(episode); at != listing->episodes.end(); ++at) {
-    if (store.verify(at->first)) return true;
+  for (auto at = listing->episodes.upper_bound(chosen.episode); at != listing->episodes.end(); ++at) {
+    const auto newer = store.verify(at->first);
+    if (newer && newer->sidecar.run_id == chosen.run_id) return true;
   }
   return false;
 }
@@ -51,12 +45,13 @@ Result<StartingPoint> resume_selected(const std::string& text, const std::string
     return make_error(chosen.error().kind,
                       chosen.error().message + " Nothing was changed; " + store.list_usable() + ".");
   }
-  // A file of another origin has no place in this directory's history: its sidecar says episode 0, so all goes aside.
-  const auto newer = newer_valid_exists(store, chosen->sidecar.episode);
-  if (!newer) return newer.error();
   StartingPoint point;
   point.path = path_of(store, *chosen, &*selector);
-  if (*newer) point.supersede_after = chosen->sidecar.episode;
+  if (!chosen->is_foreign()) {
+    const auto newer = newer_valid_exists(store, chosen->sidecar);
+    if (!newer) return newer.error();
+    if (*newer) point.supersede_after = chosen->sidecar.episode;
+  }
   point.checkpoint = std::move(*chosen);
   return point;
 }
@@ -67,11 +62,11 @@ StoreWriter::BestBy best_by(const config::Config& config) {
   return {config.checkpoints.best_metric, config.checkpoints.best_mode == config::BestMode::max};
 }
 
-Result<StartingPoint> choose_starting_point(const ResumeRequest& request, const config::Config& config,
-                                            const std::string& run_id, const Store& store) {
+Result<StartingPoint> choose_starting_point(const ResumeRequest& request, const std::string& run_id,
+                                            const Store& store) {
   switch (request.kind) {
     case ResumeRequest::Kind::automatic:
-      return resume_newest(config, run_id, store);
+      return resume_newest(run_id, store);
     case ResumeRequest::Kind::selector:
       return resume_selected(request.selector, run_id, store);
     case ResumeRequest::Kind::fresh: {

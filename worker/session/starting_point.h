@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/checkpoint/resume_choice.h"
 #include "common/checkpoint/store.h"
 #include "common/checkpoint/store_writer.h"
 #include "common/config/config.h"
@@ -30,11 +31,12 @@ struct StartingPoint {
   std::string path;                                    // of the checkpoint, for people
   std::optional<checkpoint::Episode> supersede_after;  // a step back (or fresh: -1): what is newer goes aside
   std::vector<checkpoint::Rejection> rejected;         // newer, but not usable
+  std::vector<std::string> notes;                      // for people
 };
 
 // Decides, and changes nothing. A refusal says what to do instead.
-Result<StartingPoint> choose_starting_point(const ResumeRequest& request, const config::Config& config,
-                                            const std::string& run_id, const checkpoint::Store& store);
+Result<StartingPoint> choose_starting_point(const ResumeRequest& request, const std::string& run_id,
+                                            const checkpoint::Store& store);
 
 // Moves aside what the decision leaves behind. Called when the checkpoint has been loaded, so that one that turns out
 // not to fit has disturbed nothing.
