@@ -88,12 +88,11 @@ Result<Notes> StoreWriter::set_aside_newer_than(Episode episode, const BestBy& b
   const Store store(directory_);
   auto listing = store.list();
   if (!listing) return listing.error();
-  if (listing->intent) {  // of an attempt that failed half-way
-    const auto finished = carry_out_intent(notes);
-    if (!finished) return finished.error();
-    listing = store.list();
-    if (!listing) return listing.error();
-  }
+  // What an earlier attempt or save left half-way in this process.
+  const auto finished = listing->intent ? carry_out_intent(notes) : complete_best(*listing, notes);
+  if (!finished) return finished.error();
+  listing = store.list();
+  if (!listing) return listing.error();
   const bool newer_pairs = listing->episodes.upper_bound(episode) != listing->episodes.end();
   const auto best = store.read_best_sidecar();
   if (!best && best.error().kind == ErrorKind::unavailable) return best.error();
@@ -119,7 +118,11 @@ Result<> StoreWriter::carry_out_intent(Notes& notes) {
   if (!intent) return intent.error();
 
   const Store store(directory_);
-  const auto listing = store.list();
+  auto listing = store.list();
+  if (!listing) return listing.error();
+  const auto settled = complete_best(*listing, notes);
+  if (!settled) return settled.error();
+  listing = store.list();
   if (!listing) return listing.error();
   std::vector<std::string> names;
   for (auto at = listing->episodes.rbegin(); at != listing->episodes.rend(); ++at) {

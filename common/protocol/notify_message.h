@@ -50,7 +50,8 @@ struct NotifyMessage {
 // it. A known key with a malformed value is skipped, as if it were unknown, and never spoils the rest of the message.
 Result<NotifyMessage> decode(std::string_view datagram);
 
-// The datagram for a message; decode(encode(m)) == m for any m whose texts hold no newline.
+// The datagram for a message. decode(encode(m)) == m for any m that says something, whose texts hold no newline and
+// whose counts lie between 0 and 10^15.
 std::string encode(const NotifyMessage& message);
 
 }  // namespace ts::protocol

@@ -18,7 +18,8 @@ json::value worker_json(const Status& status) {
   const core::State& state = status.state;
   if (!state.has_process()) return nullptr;
   json::object resumed;
-  resumed["episode"] = state.resume.episode;
+  // What the worker says that it loaded counts more than what it was told.
+  resumed["episode"] = state.progress.resumed.value_or(state.resume.episode);
   resumed["path"] = state.resume.path;
   json::object worker;
   worker["pid"] = state.pid;

@@ -150,6 +150,7 @@ void Step::operator()(const RestartRequested& event) {
   if (event.from.kind != LaunchFrom::Kind::newest) s().finished_total = 0;
   if (s().has_process()) {
     if (s().phase != Phase::stopping) end_worker(Cause::asked, "stopping the worker to start it anew, as asked");
+    s().stop_cause = Cause::asked;  // whatever it was being ended for
     act(SaveState{});
     return;
   }
@@ -298,8 +299,12 @@ void Step::operator()(const WorkerExited& event) {
 }
 
 void Step::after_end(Cause cause, Cause own, const std::string& what, const std::string& last_words) {
-  const bool goes_elsewhere = s().desired == Desired::up && s().next_launch.kind != LaunchFrom::Kind::newest;
+  // Only a wish that came while it ran: one that died while carrying a wish out is an incident like any other (P10).
+  const bool ended_as_asked = s().phase == Phase::stopping && s().stop_cause == Cause::asked;
+  const bool goes_elsewhere =
+      ended_as_asked && s().desired == Desired::up && s().next_launch.kind != LaunchFrom::Kind::newest;
   if (cause == Cause::finished && !goes_elsewhere) {
+    s().next_launch = {};
     s().finished_total = std::max(policy_.total_episodes, s().progress.total);
     enter(Phase::finished, "all " + std::to_string(s().finished_total) + " episodes are done (" + what + ")");
     act(SaveState{});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "common/base/json.h"
 #include "common/base/text.h"
@@ -11,8 +12,11 @@ namespace {
 
 namespace json = boost::json;
 
+// The status comes over a socket: whatever its numbers are, within what a duration can hold.
 std::string seconds(double value) {
-  return human_duration(std::chrono::milliseconds(static_cast<std::int64_t>(value * 1000.0)));
+  constexpr double kSecondsMax = 1e12;
+  const double bounded = std::clamp(value, -kSecondsMax, kSecondsMax);
+  return human_duration(std::chrono::milliseconds(static_cast<std::int64_t>(bounded * 1000.0)));
 }
 
 std::string count_of(std::int64_t count, const std::string& noun) {
@@ -59,7 +63,7 @@ std::string restarts_line(const json::object& restarts) {
   for (const auto& member : restarts) {
     const auto* count = member.value().if_int64();
     if (count == nullptr) continue;
-    total += *count;
+    if (__builtin_add_overflow(total, *count, &total)) total = std::numeric_limits<std::int64_t>::max();
     if (!causes.empty()) causes += ", ";
     causes += escape_control(member.key()) + " " + std::to_string(*count);
   }

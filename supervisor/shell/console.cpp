@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <vector>
@@ -30,8 +31,10 @@ bool can_write() {
   return ::poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0;
 }
 
+// Whatever the worker's numbers come to, within what a duration can hold.
 std::chrono::milliseconds to_ms(double seconds) {
-  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000.0));
+  constexpr double kSecondsMax = 1e12;
+  return std::chrono::milliseconds(static_cast<std::int64_t>(std::min(seconds, kSecondsMax) * 1000.0));
 }
 
 std::vector<std::string> progress_fields(const api::Status& status) {
@@ -67,13 +70,9 @@ std::string render_progress(const api::Status& status, std::size_t width) {
   static constexpr std::string_view kSeparator = " | ";
   std::string line;
   for (const std::string& field : progress_fields(status)) {
-    if (line.empty()) {
-      line = field.substr(0, width);
-    } else if (line.size() + kSeparator.size() + field.size() <= width) {
-      line.append(kSeparator).append(field);
-    } else {
-      break;
-    }
+    const std::string_view separator = line.empty() ? std::string_view() : kSeparator;
+    if (line.size() + separator.size() + field.size() > width) break;
+    line.append(separator).append(field);
   }
   return line;
 }

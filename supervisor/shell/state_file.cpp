@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 
 #include "common/base/json.h"
+#include "common/base/text.h"
 
 namespace ts::shell {
 namespace {
@@ -56,7 +57,8 @@ std::string to_json(const Memory& memory) {
   out["format"] = kFormat;
   out["run_id"] = memory.run_id;
   out["phase"] = core::to_string(state.phase);
-  out["reason"] = state.reason;
+  // Escaped: one malformed letter would make the whole file unreadable, and a living worker forgotten.
+  out["reason"] = escape_control(state.reason);
   out["attempt"] = state.attempt;
   out["incidents"] = state.incidents;
   out["high_water"] = state.high_water;
@@ -65,7 +67,7 @@ std::string to_json(const Memory& memory) {
   out["next_launch"] = std::move(next_launch);
   out["episode"] = state.progress.episode;
   out["resume_episode"] = state.resume.episode;
-  out["resume_path"] = state.resume.path;
+  out["resume_path"] = escape_control(state.resume.path);
   if (memory.exact) out["exact"] = *memory.exact;
   out["boot_id"] = memory.boot_id;
   if (memory.worker) {
@@ -105,7 +107,7 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name) {
     for (const auto& member : *restarts) {
       const auto cause = core::parse_cause(std::string_view(member.key().data(), member.key().size()));
       const auto* count = member.value().if_int64();
-      if (cause && count != nullptr && *count > 0) state.restarts[*cause] = *count;
+      if (cause && count != nullptr && *count > 0) state.restarts[*cause] = std::min(*count, kCountMax);
     }
   }
   if (const json::object* next = object_member(*object, "next_launch")) state.next_launch = read_launch(*next);

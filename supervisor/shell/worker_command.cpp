@@ -8,11 +8,21 @@
 namespace ts::shell {
 namespace {
 
-std::string replace_all(std::string text, std::string_view from, const std::string& to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
+// In one pass, so that a path that looks like a placeholder stays what it is.
+std::string fill_in(std::string_view text, const std::map<std::string, std::string>& values) {
+  std::string out;
+  while (!text.empty()) {
+    std::size_t taken = 0;
+    for (const auto& [placeholder, value] : values) {
+      if (!text.starts_with(placeholder)) continue;
+      out += value;
+      taken = placeholder.size();
+      break;
+    }
+    if (taken == 0) out += text[taken++];
+    text.remove_prefix(taken);
   }
-  return text;
+  return out;
 }
 
 }  // namespace
@@ -27,10 +37,9 @@ WorkerCommand make_worker_command(const config::Config& config, const LaunchCont
   const bool resumes = !resume.path.empty();
   const auto& more = resumes ? config.worker.resume_args : config.worker.fresh_args;
   command.arguments.insert(command.arguments.end(), more.begin(), more.end());
-  for (std::string& argument : command.arguments) {
-    argument = replace_all(std::move(argument), "{checkpoint}", resume.path);
-    argument = replace_all(std::move(argument), "{config}", context.config_file.string());
-  }
+  const std::map<std::string, std::string> values = {{"{checkpoint}", resume.path},
+                                                     {"{config}", context.config_file.string()}};
+  for (std::string& argument : command.arguments) argument = fill_in(argument, values);
 
   command.environment = config.worker.environment;
   command.environment[protocol::kEnvRunId] = context.run_id;

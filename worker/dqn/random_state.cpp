@@ -1,5 +1,6 @@
 #include "worker/dqn/random_state.h"
 
+#include <algorithm>
 #include <sstream>
 
 namespace ts::dqn {
@@ -30,7 +31,10 @@ std::vector<std::int64_t> RandomState::save() const {
 
 Result<> RandomState::restore(const std::vector<std::int64_t>& words) {
   const auto position = words.empty() ? -1 : words.back();
-  if (words.size() != kWords || position < 0 || position > static_cast<std::int64_t>(std::mt19937_64::state_size)) {
+  const bool right_size =
+      words.size() == kWords && position >= 0 && position <= static_cast<std::int64_t>(std::mt19937_64::state_size);
+  // From all zeros the engine gives zeros for ever, and below() would look for another number as long.
+  if (!right_size || std::all_of(words.begin(), words.end() - 1, [](std::int64_t word) { return word == 0; })) {
     return make_error(ErrorKind::checkpoint, "\"rng.engine\" is no state of this random number generator");
   }
   std::stringstream text;

@@ -1,0 +1,146 @@
+#include "common/protocol/notify_sender.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+namespace ts::protocol {
+namespace {
+
+class Receiver {
+ public:
+  explicit Receiver(const std::string& address, int buffer_bytes = 0)
+      : fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    std::memcpy(name.sun_path, address.data(), address.size());
+    if (address[0] == '@') name.sun_path[0] = '\0';
+    if (buffer_bytes > 0) ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes);
+    const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
+    EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&name), length), 0) << std::strerror(errno);
+  }
+
+  // The next datagram, or "(none)".
+  std::string next() {
+    std::array<char, 8192> buffer{};
+    pollfd wait{fd_.get(), POLLIN, 0};
+    if (::poll(&wait, 1, 100) != 1) return "(none)";
+    const ssize_t count = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    return count < 0 ? "(none)" : std::string(buffer.data(), static_cast<std::size_t>(count));
+  }
+
+ private:
+  UniqueFd fd_;
+};
+
+class ASender : public testing::Test {
+ protected:
+  ASender() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "notify-test-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) != nullptr) directory_ = pattern;
+  }
+  ~ASender() override {
+    std::error_code ignored;
+    if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
+  }
+  std::string path() const { return (directory_ / "notify").string(); }
+
+  std::filesystem::path directory_;
+};
+
+NotifyMessage beat() {
+  NotifyMessage message;
+  message.watchdog = true;
+  return message;
+}
+
+TEST_F(ASender, WithoutAUsableAddressSendsNowhere) {
+  const std::string too_long = "/" + std::string(200, 'x');
+  for (const char* address :
+       {static_cast<const char*>(nullptr), "", "/", "@", "relative", "vsock:2:1", too_long.c_str()}) {
+    NotifySender sender(address);
+    EXPECT_FALSE(sender.connected()) << (address == nullptr ? "(null)" : address);
+    sender.send(beat());
+    sender.send_text("WATCHDOG=1");
+  }
+  NotifySender none;
+  none.send(beat());
+  EXPECT_FALSE(none.connected());
+}
+
+TEST_F(ASender, SendsOneDatagramPerMessageToAPath) {
+  Receiver receiver(path());
+  NotifySender sender(path().c_str());
+  ASSERT_TRUE(sender.connected());
+  sender.send(beat());
+  sender.send_text("READY=1\nSTATUS=x");
+  EXPECT_EQ(receiver.next(), "WATCHDOG=1\n");
+  EXPECT_EQ(receiver.next(), "READY=1\nSTATUS=x");
+  EXPECT_EQ(receiver.next(), "(none)");
+}
+
+TEST_F(ASender, SendsToAnAbstractAddress) {
+  const std::string address = "@notify-test-" + std::to_string(::getpid());
+  Receiver receiver(address);
+  NotifySender sender(address.c_str());
+  sender.send(beat());
+  EXPECT_EQ(receiver.next(), "WATCHDOG=1\n");
+}
+
+TEST_F(ASender, P6_ReachesTheNextReceiverOnTheSamePath) {
+  NotifySender sender(path().c_str());
+  sender.send(beat());  // nobody there yet
+  for (int generation = 0; generation < 3; ++generation) {
+    {
+      Receiver receiver(path());
+      sender.send(beat());
+      EXPECT_EQ(receiver.next(), "WATCHDOG=1\n") << generation;
+    }
+    sender.send(beat());  // died, its socket file still there
+    std::filesystem::remove(path());
+    sender.send(beat());  // gone altogether
+  }
+}
+
+TEST_F(ASender, NeverWaitsForAReceiverThatDoesNotRead) {
+  Receiver receiver(path(), 2048);
+  NotifySender sender(path().c_str());
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 20'000; ++i) sender.send(beat());
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  EXPECT_EQ(receiver.next(), "WATCHDOG=1\n") << "what fitted is there";
+}
+
+TEST_F(ASender, LeavesItsDescriptorToNoChild) {
+  NotifySender sender(path().c_str());
+  NotifySender moved = std::move(sender);
+  EXPECT_FALSE(sender.connected());  // NOLINT(bugprone-use-after-move)
+  ASSERT_TRUE(moved.connected());
+  int found = 0;
+  for (int fd = 3; fd < 64; ++fd) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_DGRAM) continue;
+    ++found;
+    EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0) << fd;
+  }
+  EXPECT_GE(found, 1);
+}
+
+}  // namespace
+}  // namespace ts::protocol
