@@ -19,21 +19,14 @@ constexpr std::size_t kWriteBytesMax = std::size_t{64} << 20;
 
 std::string_view advice_for(int error) {
   switch (error) {
-    case ENOSPC:
-      return "; free some space on this file system";
-    case EDQUOT:
-      return "; the quota is used up";
-    case EROFS:
-      return "; the file system is read-only: remount it, or set checkpoints.directory to a writable place";
+    case ENOSPC: return "; free some space on this file system";
+    case EDQUOT: return "; the quota is used up";
+    case EROFS: return "; the file system is read-only: remount it, or set checkpoints.directory to a writable place";
     case EACCES:
-    case EPERM:
-      return "; give this user write permission, or set checkpoints.directory to a writable place";
-    case EFBIG:
-      return "; a file size limit (ulimit -f) is in force";
-    case EIO:
-      return "; the device reports errors: check the disk";
-    default:
-      return "";
+    case EPERM: return "; give this user write permission, or set checkpoints.directory to a writable place";
+    case EFBIG: return "; a file size limit (ulimit -f) is in force";
+    case EIO: return "; the device reports errors: check the disk";
+    default: return "";
   }
 }
 

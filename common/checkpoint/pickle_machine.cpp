@@ -108,40 +108,18 @@ Result<ObjectId> PickleMachine::run() {
 
 bool PickleMachine::push_literal(unsigned char opcode) {
   switch (opcode) {
-    case 'N':
-      push(PickleNone{});
-      return true;
-    case '(':
-      push(PickleMark{});
-      return true;
-    case '}':
-      push(PickleDict{});
-      return true;
+    case 'N': push(PickleNone{}); return true;
+    case '(': push(PickleMark{}); return true;
+    case '}': push(PickleDict{}); return true;
     case ']':
-    case ')':
-      push(PickleSequence{});
-      return true;
-    case 0x88:
-      push(true);
-      return true;
-    case 0x89:
-      push(false);
-      return true;
-    case 'K':
-      push(static_cast<std::int64_t>(take(1)));
-      return true;
-    case 'M':
-      push(static_cast<std::int64_t>(take(2)));
-      return true;
-    case 'J':
-      push(std::int64_t{static_cast<std::int32_t>(take(4))});
-      return true;
-    case 'X':
-      push(take_text(take(4)));
-      return true;
-    case 0x8c:
-      push(take_text(take(1)));
-      return true;
+    case ')': push(PickleSequence{}); return true;
+    case 0x88: push(true); return true;
+    case 0x89: push(false); return true;
+    case 'K': push(static_cast<std::int64_t>(take(1))); return true;
+    case 'M': push(static_cast<std::int64_t>(take(2))); return true;
+    case 'J': push(std::int64_t{static_cast<std::int32_t>(take(4))}); return true;
+    case 'X': push(take_text(take(4))); return true;
+    case 0x8c: push(take_text(take(1))); return true;
     case 'G': {  // BINFLOAT: big-endian
       std::uint64_t bits = take(8);
       std::uint64_t swapped = 0;
@@ -149,8 +127,7 @@ bool PickleMachine::push_literal(unsigned char opcode) {
       push(std::bit_cast<double>(swapped));
       return true;
     }
-    default:
-      return false;
+    default: return false;
   }
 }
 
@@ -162,42 +139,24 @@ Result<> PickleMachine::execute(unsigned char opcode) {
       if (version < 2 || version > 5) return refuse("is of protocol " + std::to_string(version) + "; 2 to 5 are read");
       return {};
     }
-    case 'c':
-      return read_global();
-    case 0x8a:
-      return read_long();
-    case 'q':
-      return memoize(1);
-    case 'r':
-      return memoize(4);
-    case 'h':
-      return recall(1);
-    case 'j':
-      return recall(4);
-    case 0x85:
-      return make_tuple(1);
-    case 0x86:
-      return make_tuple(2);
-    case 0x87:
-      return make_tuple(3);
-    case 't':
-      return make_tuple_to_mark();
-    case 'a':
-      return append(false);
-    case 'e':
-      return append(true);
-    case 's':
-      return set_items(false);
-    case 'u':
-      return set_items(true);
-    case 'b':
-      return build();
-    case 'Q':
-      return load_persistent();
-    case 'R':
-      return reduce();
-    default:
-      return refuse("uses opcode " + hex(opcode) + ", which no state dict needs");
+    case 'c': return read_global();
+    case 0x8a: return read_long();
+    case 'q': return memoize(1);
+    case 'r': return memoize(4);
+    case 'h': return recall(1);
+    case 'j': return recall(4);
+    case 0x85: return make_tuple(1);
+    case 0x86: return make_tuple(2);
+    case 0x87: return make_tuple(3);
+    case 't': return make_tuple_to_mark();
+    case 'a': return append(false);
+    case 'e': return append(true);
+    case 's': return set_items(false);
+    case 'u': return set_items(true);
+    case 'b': return build();
+    case 'Q': return load_persistent();
+    case 'R': return reduce();
+    default: return refuse("uses opcode " + hex(opcode) + ", which no state dict needs");
   }
 }
 

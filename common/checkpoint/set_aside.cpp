@@ -203,4 +203,14 @@ Result<Notes> StoreWriter::quarantine(std::span<const Rejection> rejected) {
   return notes;
 }
 
+Result<Notes> StoreWriter::quarantine_uncommitted_before(Episode episode) {
+  const auto listing = Store(directory_).list();
+  if (!listing) return listing.error();
+  std::vector<Rejection> uncommitted;
+  for (const auto& [older, files] : listing->episodes) {
+    if (older < episode && files.archive && !files.sidecar) uncommitted.push_back({older, "", Damage::proven});
+  }
+  return quarantine(uncommitted);
+}
+
 }  // namespace ts::checkpoint

@@ -58,6 +58,10 @@ class StoreWriter {
   // Moves the files of proven-damaged checkpoints to quarantine/<name>/.
   Result<Notes> quarantine(std::span<const Rejection> rejected);
 
+  // Moves archives older than `episode` that have no sidecar to quarantine/<name>/: what a death in the middle of
+  // pruning leaves behind.
+  Result<Notes> quarantine_uncommitted_before(Episode episode);
+
  private:
   using MakeWay = std::function<Result<>()>;
 

@@ -20,16 +20,11 @@ bool has_control(std::string_view text) {
 
 std::string shown(const Node& node) {
   switch (node.kind) {
-    case Node::Kind::nothing:
-      return "empty";
-    case Node::Kind::text:
-      return quote(node.text);
-    case Node::Kind::list:
-      return "a list";
-    case Node::Kind::map:
-      return "a map";
-    case Node::Kind::unusable:
-      break;
+    case Node::Kind::nothing: return "empty";
+    case Node::Kind::text: return quote(node.text);
+    case Node::Kind::list: return "a list";
+    case Node::Kind::map: return "a map";
+    case Node::Kind::unusable: break;
   }
   return "this";
 }

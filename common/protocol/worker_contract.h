@@ -29,18 +29,14 @@ enum class ExitCode : int {
 
 constexpr ExitCode exit_code_for(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::configuration:
-      return ExitCode::configuration;
+    case ErrorKind::configuration: return ExitCode::configuration;
     case ErrorKind::data:
     case ErrorKind::checkpoint:
-    case ErrorKind::not_found:
-      return ExitCode::unusable_data;
+    case ErrorKind::not_found: return ExitCode::unusable_data;
     case ErrorKind::cannot_write:
     case ErrorKind::locked:
-    case ErrorKind::unavailable:
-      return ExitCode::cannot_write;
-    case ErrorKind::internal:
-      return ExitCode::internal;
+    case ErrorKind::unavailable: return ExitCode::cannot_write;
+    case ErrorKind::internal: return ExitCode::internal;
   }
   return ExitCode::internal;
 }
@@ -53,10 +49,8 @@ constexpr std::optional<ExitCode> parse_exit_code(int status) {
     case 70:
     case 74:
     case 75:
-    case 78:
-      return static_cast<ExitCode>(status);
-    default:
-      return std::nullopt;
+    case 78: return static_cast<ExitCode>(status);
+    default: return std::nullopt;
   }
 }
 

@@ -16,18 +16,12 @@ constexpr std::size_t kBodyBytesMax = 64 * 1024;
 
 std::string_view title_of(unsigned status) {
   switch (status) {
-    case 400:
-      return "Bad request";
-    case 404:
-      return "Not found";
-    case 405:
-      return "Method not allowed";
-    case 409:
-      return "Refused";
-    case 422:
-      return "No usable checkpoint";
-    default:
-      return "Failed";
+    case 400: return "Bad request";
+    case 404: return "Not found";
+    case 405: return "Method not allowed";
+    case 409: return "Refused";
+    case 422: return "No usable checkpoint";
+    default: return "Failed";
   }
 }
 

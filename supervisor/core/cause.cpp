@@ -33,34 +33,20 @@ constexpr int kSigTerm = 15;
 // The signals a training process is seen to die of; the numbers are Linux's on every architecture we build for.
 std::string_view signal_name(int signal) {
   switch (signal) {
-    case 1:
-      return "SIGHUP";
-    case kSigInt:
-      return "SIGINT";
-    case 3:
-      return "SIGQUIT";
-    case 4:
-      return "SIGILL";
-    case 6:
-      return "SIGABRT";
-    case 7:
-      return "SIGBUS";
-    case 8:
-      return "SIGFPE";
-    case 9:
-      return "SIGKILL";
-    case 11:
-      return "SIGSEGV";
-    case 13:
-      return "SIGPIPE";
-    case kSigTerm:
-      return "SIGTERM";
-    case 24:
-      return "SIGXCPU";
-    case 25:
-      return "SIGXFSZ";
-    default:
-      return "";
+    case 1: return "SIGHUP";
+    case kSigInt: return "SIGINT";
+    case 3: return "SIGQUIT";
+    case 4: return "SIGILL";
+    case 6: return "SIGABRT";
+    case 7: return "SIGBUS";
+    case 8: return "SIGFPE";
+    case 9: return "SIGKILL";
+    case 11: return "SIGSEGV";
+    case 13: return "SIGPIPE";
+    case kSigTerm: return "SIGTERM";
+    case 24: return "SIGXCPU";
+    case 25: return "SIGXFSZ";
+    default: return "";
   }
 }
 
@@ -94,18 +80,12 @@ Cause classify(const ExitStatus& status) {
   const auto exit_code = protocol::parse_exit_code(*status.code);
   if (!exit_code) return Cause::error_exit;
   switch (*exit_code) {
-    case protocol::ExitCode::finished:
-      return Cause::finished;
-    case protocol::ExitCode::unusable_data:
-      return Cause::bad_data;
-    case protocol::ExitCode::internal:
-      return Cause::error_exit;
-    case protocol::ExitCode::cannot_write:
-      return Cause::cannot_save;
-    case protocol::ExitCode::interrupted:
-      return Cause::interrupted;
-    case protocol::ExitCode::configuration:
-      return Cause::bad_configuration;
+    case protocol::ExitCode::finished: return Cause::finished;
+    case protocol::ExitCode::unusable_data: return Cause::bad_data;
+    case protocol::ExitCode::internal: return Cause::error_exit;
+    case protocol::ExitCode::cannot_write: return Cause::cannot_save;
+    case protocol::ExitCode::interrupted: return Cause::interrupted;
+    case protocol::ExitCode::configuration: return Cause::bad_configuration;
   }
   return Cause::error_exit;
 }

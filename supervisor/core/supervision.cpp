@@ -10,6 +10,7 @@ namespace {
 
 // Nobody means to be silent for longer, and a number that a hostile worker makes up must not overflow the clock.
 constexpr std::chrono::hours kExtensionMax{24 * 365};
+constexpr int kStopExtensionFactor = 10;  // of stop_timeout
 
 // One call of step: the state under change and what has been decided so far.
 class Step {
@@ -40,6 +41,7 @@ class Step {
   void after_end(Cause cause, Cause own, const std::string& what, const std::string& last_words);
   void incident(Cause cause, const std::string& what, const std::string& last_words = {});
   void arm_heartbeat();
+  void extend_deadline(std::chrono::microseconds wanted);
   void note_progress(const protocol::NotifyMessage& message);
 
   State& s() { return t_.state; }
@@ -83,30 +85,24 @@ void Step::end_worker(Cause cause, std::string reason) {
 }
 
 void Step::escalate() {
-  const std::string who = "worker " + std::to_string(s().pid);
+  const auto go_on = [&](StopStep step, const std::string& why, Duration wait, Signal signal) {
+    s().stop_step = step;
+    enter(Phase::stopping, "worker " + std::to_string(s().pid) + why, wait);
+    act(SignalWorker{signal});
+  };
   switch (s().stop_step) {
     case StopStep::terminate:
-      s().stop_step = StopStep::abort;
-      enter(Phase::stopping, who + " did not end after SIGTERM; sending SIGABRT", policy_.abort_grace);
-      act(SignalWorker{Signal::abort});
-      return;
+      return go_on(StopStep::abort, " did not end after SIGTERM; sending SIGABRT", policy_.abort_grace, Signal::abort);
     case StopStep::abort:
-      s().stop_step = StopStep::kill;
-      enter(Phase::stopping, who + " did not end after SIGABRT; sending SIGKILL", policy_.kill_grace);
-      act(SignalWorker{Signal::kill});
-      return;
+      return go_on(StopStep::kill, " did not end after SIGABRT; sending SIGKILL", policy_.kill_grace, Signal::kill);
     case StopStep::kill:
-    case StopStep::unkillable:
-      s().stop_step = StopStep::unkillable;
-      enter(Phase::stopping,
-            who +
-                " does not end even after SIGKILL: it hangs in the kernel, on a device most likely; waiting, and "
-                "starting no second one beside it",
-            policy_.kill_grace);
-      act(SignalWorker{Signal::kill});
-      if (s().shutting_down) act(LeaveDaemon{});  // the next supervisor finds it by what was saved about it
-      return;
+    case StopStep::unkillable: break;
   }
+  go_on(StopStep::unkillable,
+        " does not end even after SIGKILL: it hangs in the kernel, on a device most likely; waiting, and starting no "
+        "second one beside it",
+        policy_.kill_grace, Signal::kill);
+  if (s().shutting_down) act(LeaveDaemon{});  // the next supervisor finds it by what was saved about it
 }
 
 void Step::operator()(const StartRequested& event) {
@@ -248,7 +244,10 @@ void Step::note_progress(const protocol::NotifyMessage& message) {
   Progress& progress = s().progress;
   // A worker may know better than we where it resumes (a file of another origin, checkpoints of its own): that is where
   // it begins, and no progress.
-  if (message.resumed) progress.episode = *message.resumed;
+  if (message.resumed) {
+    progress.episode = *message.resumed;
+    s().high_water = std::max(s().high_water, *message.resumed);
+  }
   if (message.episode) {
     if (*message.episode > s().high_water) {
       s().high_water = *message.episode;
@@ -282,10 +281,18 @@ void Step::operator()(const MessageReceived& event) {
   } else if (s().phase == Phase::running && (message.watchdog || message.ready || message.episode || message.step)) {
     arm_heartbeat();
   }
-  if (message.extend_timeout && s().deadline) {
-    const Instant extended = now_ + std::min<std::chrono::microseconds>(*message.extend_timeout, kExtensionMax);
-    s().deadline = std::max(*s().deadline, extended);
+  if (message.extend_timeout && s().deadline) extend_deadline(*message.extend_timeout);
+}
+
+// Later, never earlier. A worker that is being ended gets more time for its last save only when it was asked to stop,
+// and not for ever.
+void Step::extend_deadline(std::chrono::microseconds wanted) {
+  Instant extended = now_ + std::min<std::chrono::microseconds>(wanted, kExtensionMax);
+  if (s().phase == Phase::stopping) {
+    if (s().stop_cause != Cause::asked || s().stop_step != StopStep::terminate) return;
+    extended = std::min<Instant>(extended, s().since + kStopExtensionFactor * policy_.stop_timeout);
   }
+  s().deadline = std::max(*s().deadline, extended);
 }
 
 void Step::operator()(const WorkerExited& event) {
@@ -306,7 +313,8 @@ void Step::after_end(Cause cause, Cause own, const std::string& what, const std:
   if (cause == Cause::finished && !goes_elsewhere) {
     s().next_launch = {};
     s().finished_total = std::max(policy_.total_episodes, s().progress.total);
-    enter(Phase::finished, "all " + std::to_string(s().finished_total) + " episodes are done (" + what + ")");
+    const std::int64_t done = s().progress.total > 0 ? s().progress.total : s().finished_total;
+    enter(Phase::finished, "all " + std::to_string(done) + " episodes are done (" + what + ")");
     act(SaveState{});
     if (s().shutting_down) act(LeaveDaemon{});
     return;
@@ -345,8 +353,7 @@ void Step::incident(Cause cause, const std::string& what, const std::string& las
     act(SaveState{});
     return;
   }
-  const auto seed = static_cast<std::uint64_t>(s().attempt);
-  const Duration delay = restart_delay(s().incidents, policy_, spread_from(seed));
+  const Duration delay = restart_delay(s().incidents, policy_, spread_from(static_cast<std::uint64_t>(s().attempt)));
   if (delay == Duration::zero()) {
     launch(named + "; relaunching at once" + last_words);
     return;
@@ -361,30 +368,22 @@ void Step::incident(Cause cause, const std::string& what, const std::string& las
 void Step::operator()(const DeadlinePassed&) {
   if (!s().deadline || now_ < *s().deadline) return;
   const std::string who = "worker " + std::to_string(s().pid);
+  const auto silence = std::chrono::duration_cast<Duration>(now_ - s().last_heard);
   switch (s().phase) {
     case Phase::starting:
-      end_worker(Cause::start_timeout,
-                 who + " was not ready within " + human_duration(policy_.startup_timeout) + "; ending it");
-      return;
+      return end_worker(Cause::start_timeout,
+                        who + " was not ready within " + human_duration(policy_.startup_timeout) + "; ending it");
     case Phase::running:
-      end_worker(Cause::heartbeat_lost,
-                 who + " sent no heartbeat for " +
-                     human_duration(std::chrono::duration_cast<Duration>(now_ - s().last_heard)) + "; ending it");
-      return;
-    case Phase::stopping:
-      escalate();
-      return;
-    case Phase::backoff:
-      launch(attempt_name(s().attempt + 1) + ", after the wait");
-      return;
+      return end_worker(Cause::heartbeat_lost,
+                        who + " sent no heartbeat for " + human_duration(silence) + "; ending it");
+    case Phase::stopping: escalate(); return;
+    case Phase::backoff: launch(attempt_name(s().attempt + 1) + ", after the wait"); return;
     case Phase::fatal:
       s().incidents = 0;
       launch(attempt_name(s().attempt + 1) + ", after the cooldown");
       return;
     case Phase::stopped:
-    case Phase::finished:
-      s().deadline.reset();
-      return;
+    case Phase::finished: s().deadline.reset(); return;
   }
 }
 

@@ -30,12 +30,9 @@ class Preparation {
     if (!recovered) return recovered.error();
     note(*recovered);
     switch (from.kind) {
-      case core::LaunchFrom::Kind::newest:
-        return resume_newest(writer);
-      case core::LaunchFrom::Kind::selector:
-        return go_back(writer, from.selector);
-      case core::LaunchFrom::Kind::fresh:
-        return start_fresh(writer);
+      case core::LaunchFrom::Kind::newest: return resume_newest(writer);
+      case core::LaunchFrom::Kind::selector: return go_back(writer, from.selector);
+      case core::LaunchFrom::Kind::fresh: return start_fresh(writer);
     }
     return {};
   }
@@ -108,6 +105,8 @@ class Preparation {
     const auto aside = writer.quarantine(choice->rejected);
     // Tidying up is no condition for going on.
     note(aside ? *aside : checkpoint::Notes{aside.error().message});
+    const auto tidied = writer.quarantine_uncommitted_before(choice->chosen->sidecar.episode);
+    note(tidied ? *tidied : checkpoint::Notes{tidied.error().message});
     resume_from(*choice->chosen);
     return {};
   }
@@ -122,16 +121,12 @@ core::Cause cause_of(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::checkpoint:
     case ErrorKind::data:
-    case ErrorKind::not_found:
-      return core::Cause::bad_data;
-    case ErrorKind::configuration:
-      return core::Cause::bad_configuration;
+    case ErrorKind::not_found: return core::Cause::bad_data;
+    case ErrorKind::configuration: return core::Cause::bad_configuration;
     case ErrorKind::cannot_write:
-    case ErrorKind::locked:
-      return core::Cause::cannot_save;
+    case ErrorKind::locked: return core::Cause::cannot_save;
     case ErrorKind::unavailable:
-    case ErrorKind::internal:
-      return core::Cause::cannot_prepare;
+    case ErrorKind::internal: return core::Cause::cannot_prepare;
   }
   return core::Cause::cannot_prepare;
 }

@@ -22,12 +22,9 @@ constexpr const char* kTemporary = "state.json.tmp";
 
 std::string_view kind_name(core::LaunchFrom::Kind kind) {
   switch (kind) {
-    case core::LaunchFrom::Kind::newest:
-      return "newest";
-    case core::LaunchFrom::Kind::selector:
-      return "selector";
-    case core::LaunchFrom::Kind::fresh:
-      return "fresh";
+    case core::LaunchFrom::Kind::newest: return "newest";
+    case core::LaunchFrom::Kind::selector: return "selector";
+    case core::LaunchFrom::Kind::fresh: return "fresh";
   }
   return "newest";
 }

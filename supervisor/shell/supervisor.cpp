@@ -20,14 +20,10 @@ constexpr std::chrono::milliseconds kRepeatedSignal{300};
 int exit_code_of(core::Cause cause) {
   using protocol::ExitCode;
   switch (cause) {
-    case core::Cause::bad_configuration:
-      return static_cast<int>(ExitCode::configuration);
-    case core::Cause::bad_data:
-      return static_cast<int>(ExitCode::unusable_data);
-    case core::Cause::cannot_save:
-      return static_cast<int>(ExitCode::cannot_write);
-    default:
-      return static_cast<int>(ExitCode::internal);
+    case core::Cause::bad_configuration: return static_cast<int>(ExitCode::configuration);
+    case core::Cause::bad_data: return static_cast<int>(ExitCode::unusable_data);
+    case core::Cause::cannot_save: return static_cast<int>(ExitCode::cannot_write);
+    default: return static_cast<int>(ExitCode::internal);
   }
 }
 
@@ -104,7 +100,9 @@ Result<> Supervisor::open() {
   if (adopt_survivor(memory)) return {};
   // What was finished lies on disk, or is not finished any more: emptied by hand, or gone back by hand.
   const std::int64_t durable = facts_.newest ? facts_.newest->sidecar.episode : 0;
-  if (durable < state_.finished_total) state_.finished_total = 0;
+  // (Another worker may keep its checkpoints elsewhere: none of ours says nothing about it.)
+  const bool ours = config_.worker.command.empty() || durable > 0;
+  if (ours && durable < state_.finished_total) state_.finished_total = 0;
   if (durable < state_.high_water) state_.high_water = durable;
   if (options_.fresh) {
     post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});

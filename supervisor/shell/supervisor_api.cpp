@@ -108,9 +108,7 @@ void Supervisor::say_goodbye() {
     case core::Phase::finished:
       log_->info("Finished: {}/{} episodes; {}.", state_.progress.episode, view().total_episodes, saved);
       return;
-    case core::Phase::fatal:
-      log_->error("Gave up; {}.", saved);
-      return;
+    case core::Phase::fatal: log_->error("Gave up; {}.", saved); return;
     default:
       log_->info("Stopped after episode {}; {}. To go on, start it again: ./run_training.sh", state_.progress.episode,
                  saved);

@@ -37,6 +37,11 @@ struct CleanChild {
     for (const int signal : {SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD}) ::signal(signal, SIG_DFL);
     return {};
   }
+  // The launcher would go on to exit(3) and run our own exit handlers in the child.
+  template <class Launcher, class Path>
+  void on_exec_error(Launcher&, const Path&, const char* const*&, const boost::system::error_code&) const {
+    ::_exit(127);
+  }
 };
 
 std::string system_reason(int error) {
@@ -112,9 +117,11 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::spawn(asio::io_context& io
   for (const std::string& entry : environment) environment_pointers.push_back(entry.c_str());
   environment_pointers.push_back(nullptr);
   launcher.env = environment_pointers.data();
-  auto child =
-      launcher(io, error, *program, arguments, process::process_stdio{nullptr, log.get(), log.get()}, CleanChild{});
+  // By its executor: the overload for a context drops the error and throws it (Boost 1.81).
+  auto child = launcher(io.get_executor(), error, *program, arguments,
+                        process::process_stdio{nullptr, log.get(), log.get()}, CleanChild{});
   if (error) {
+    if (launcher.pid > 0) ::waitpid(launcher.pid, nullptr, 0);  // it ended without having been anybody
     return make_error(ErrorKind::unavailable, "the worker's program " + escape_control(*program) +
                                                   " could not be executed: " + error.message() + ".");
   }

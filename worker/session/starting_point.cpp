@@ -39,7 +39,8 @@ Result<bool> newer_valid_exists(const Store& store, const checkpoint::Sidecar& c
 
 Result<StartingPoint> resume_selected(const std::string& text, const std::string& run_id, const Store& store) {
   const auto selector = checkpoint::parse_selector(text);
-  if (!selector) return selector.error();
+  if (!selector)
+    return make_error(selector.error().kind, selector.error().message + " Here " + store.list_usable() + ".");
   auto chosen = store.select(*selector, run_id);
   if (!chosen) {
     return make_error(chosen.error().kind,
@@ -65,17 +66,14 @@ StoreWriter::BestBy best_by(const config::Config& config) {
 Result<StartingPoint> choose_starting_point(const ResumeRequest& request, const std::string& run_id,
                                             const Store& store) {
   switch (request.kind) {
-    case ResumeRequest::Kind::automatic:
-      return resume_newest(run_id, store);
-    case ResumeRequest::Kind::selector:
-      return resume_selected(request.selector, run_id, store);
+    case ResumeRequest::Kind::automatic: return resume_newest(run_id, store);
+    case ResumeRequest::Kind::selector: return resume_selected(request.selector, run_id, store);
     case ResumeRequest::Kind::fresh: {
       StartingPoint point;
       point.supersede_after = -1;
       return point;
     }
-    case ResumeRequest::Kind::none:
-      break;
+    case ResumeRequest::Kind::none: break;
   }
   const auto listing = store.list();
   if (!listing) return listing.error();

@@ -104,20 +104,11 @@ TEST(AnArchive, P7_WithRandomDamageNeverCrashesItsReader) {
     for (std::uint64_t changes = 1 + random() % 8; changes > 0; --changes) {
       const std::size_t at = random() % file.size();
       switch (random() % 5) {
-        case 0:
-          file[at] = static_cast<char>(random());
-          break;
-        case 1:
-          file[at] = random() % 2 == 0 ? '\xff' : '\0';
-          break;
-        case 2:
-          file.erase(at, random() % 16);
-          break;
-        case 3:
-          file.insert(at, std::string(random() % 16, static_cast<char>(random())));
-          break;
-        default:
-          file.replace(at, std::min<std::size_t>(8, file.size() - at), file.substr(random() % file.size(), 8));
+        case 0: file[at] = static_cast<char>(random()); break;
+        case 1: file[at] = random() % 2 == 0 ? '\xff' : '\0'; break;
+        case 2: file.erase(at, random() % 16); break;
+        case 3: file.insert(at, std::string(random() % 16, static_cast<char>(random()))); break;
+        default: file.replace(at, std::min<std::size_t>(8, file.size() - at), file.substr(random() % file.size(), 8));
       }
       if (file.empty()) file = "x";
     }

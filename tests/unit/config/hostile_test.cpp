@@ -129,20 +129,11 @@ void mutate_once(std::string& text, std::mt19937& random) {
   const std::size_t at = below(text.size());
   const std::size_t length = 1 + below(8);
   switch (below(5)) {
-    case 0:
-      text[at] = static_cast<char>(below(256));
-      break;
-    case 1:
-      text.erase(at, length);
-      break;
-    case 2:
-      text.insert(at, kPieces[below(std::size(kPieces))]);
-      break;
-    case 3:
-      text.insert(below(text.size()), text.substr(at, 10 * length));
-      break;
-    default:
-      text.resize(at + 1);
+    case 0: text[at] = static_cast<char>(below(256)); break;
+    case 1: text.erase(at, length); break;
+    case 2: text.insert(at, kPieces[below(std::size(kPieces))]); break;
+    case 3: text.insert(below(text.size()), text.substr(at, 10 * length)); break;
+    default: text.resize(at + 1);
   }
 }
 

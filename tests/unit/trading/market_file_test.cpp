@@ -142,15 +142,9 @@ TEST_F(MarketFile, DamagedBytesGiveDataOrASentence) {
       const std::size_t at = random() % damaged.size();
       const char byte = random() % 4 == 0 ? static_cast<char>(random()) : likely[random() % likely.size()];
       switch (random() % 3) {
-        case 0:
-          damaged[at] = byte;
-          break;
-        case 1:
-          damaged.insert(at, 1, byte);
-          break;
-        default:
-          damaged.erase(at, 1 + random() % 90);
-          break;
+        case 0: damaged[at] = byte; break;
+        case 1: damaged.insert(at, 1, byte); break;
+        default: damaged.erase(at, 1 + random() % 90); break;
       }
     }
     expect_data_or_sentence(damaged);

@@ -1,0 +1,275 @@
+#!/usr/bin/python3
+"""supervisorctl against a real supervisor with the toy worker: each verb, each exit status (0 ok, 1 refused or failed,
+2 usage or bad selector, 3 not running, 4 no daemon, 5 timed out), and that a refusal disturbs nothing."""
+
+import json
+import os
+import re
+import signal
+import sys
+
+sys.dont_write_bytecode = True
+from harness import ProgramTest, main  # noqa: E402
+
+OK, FAILED, USAGE, NOT_RUNNING, NO_DAEMON, TIMED_OUT = range(6)
+NUMBER = (int, float)
+
+
+class ControlTest(ProgramTest):
+    needs = ("trainer-supervisor", "supervisorctl", "toy_trainer")
+
+    def setUp(self):
+        super().setUp()
+        self.configure(training={"episodes": 100_000}, worker={"command": self.toy("--step-ms", 1)},
+                       checkpoints={"max_keep": 1000})
+
+    def running(self, beyond=35):
+        supervisor = self.supervise()
+        self.running_worker(beyond=beyond)
+        return supervisor
+
+    def ask(self, status, *arguments):
+        """Runs supervisorctl, checks its exit status, returns all it said."""
+        result = self.ctl(*arguments)
+        said = result.stdout + result.stderr
+        self.assertEqual(result.returncode, status, f"{arguments}: {said}")
+        return said
+
+    def end(self, supervisor):
+        supervisor.signal(signal.SIGTERM)
+        supervisor.ends(0)
+        self.assert_nothing_left()
+
+
+class Status(ControlTest):
+    def test_the_fields_of_the_json_document(self):
+        supervisor = self.running()
+        worker = self.worker()
+        self.ask(OK, "status", "--json")
+        status = self.status()
+        types = {"state": str, "desired": str, "reason": str, "run_id": str, "worker": dict, "episode": int, "metrics": dict,
+                 "total_episodes": int, "checkpoint": dict, "best": dict, "at_risk": dict, "restarts": dict}
+        for name, kind in types.items():
+            self.assertIsInstance(status[name], kind, name)
+        self.assertIn("exact", status)
+        self.assertEqual((status["state"], status["desired"]), ("running", "up"))
+        self.assertEqual((status["worker"]["pid"], status["worker"]["attempt"]), (worker, 1))
+        self.assertIsNone(status["worker"]["resumed_from"])
+        self.assertIsInstance(status["worker"]["uptime_s"], NUMBER)
+        self.assertEqual(status["total_episodes"], 100_000)
+        self.assertIsInstance(status["metrics"]["profit"], NUMBER)
+        checkpoint = status["checkpoint"]
+        self.assertEqual(checkpoint["path"], f"models/model_ep{checkpoint['episode']}.pt")
+        self.assertIsInstance(checkpoint["age_s"], NUMBER)
+        self.assertEqual(status["best"]["metric"], "profit")
+        self.assertGreater(status["best"]["episode"], 0)
+        self.assertEqual(set(status["at_risk"]), {"memory", "disk"})
+        self.assertEqual(status["restarts"], {})
+
+        os.kill(worker, signal.SIGKILL)
+        self.running_worker(beyond=40, other_than=worker)
+        status = self.until(lambda: s if (s := self.status())["restarts"] == {"crash": 1} else None, "the count")
+        resumed = status["worker"]["resumed_from"]
+        self.assertGreaterEqual(resumed["episode"], 30)
+        self.assertEqual(status["worker"]["attempt"], 2)
+        self.end(supervisor)
+
+    def test_the_same_for_people(self):
+        supervisor = self.running()
+        said = self.ask(OK, "status")
+        self.assertRegex(said, r"^running for ")
+        for row in (r"episode +\d+/100000", rf"worker +process {self.worker()}, attempt 1",
+                    r"checkpoint +models/model_ep\d+\.pt", r"at risk", r"restarts +0"):
+            self.assertRegex(said, row)
+        self.end(supervisor)
+
+    def test_exit_statuses_3_and_4(self):
+        said = self.ask(NO_DAEMON, "status")
+        self.assertIn("no supervisor answers on models/.supervisor/control.sock", said)
+        for verb in ("start", "stop", "restart", "fresh"):
+            self.ask(NO_DAEMON, verb)
+        supervisor = self.running()
+        self.ask(OK, "stop")
+        self.assertIn("stopped", self.ask(NOT_RUNNING, "status"))
+        self.ask(NOT_RUNNING, "status", "--json")
+        self.end(supervisor)
+        self.ask(NO_DAEMON, "status")
+
+    def test_exit_status_2_for_what_it_does_not_understand(self):
+        for arguments in ((), ("statsu",), ("restart", "--form", "ep200"), ("status", "--timeout"), ("checkpoints", "shwo")):
+            self.ask(USAGE, *arguments)
+        self.assertIn("supervisorctl", self.ask(OK, "--help"))
+        self.assertRegex(self.ask(OK, "--version"), r"\d+\.\d+\.\d+")
+
+    def test_exit_status_5_when_it_takes_too_long(self):
+        self.configure(worker={"command": self.toy("--step-ms", 1, "--ignore-sigterm")}, supervisor={"stop_timeout": "10m"})
+        self.running(beyond=1)
+        self.assertIn("timed out", self.ask(TIMED_OUT, "stop", "--timeout", "1"))
+
+    def test_the_socket_is_found_by_option_environment_and_configuration(self):
+        self.configure(supervisor={"control_socket": "here.sock"})
+        supervisor = self.supervise()
+        self.until(lambda: self.ctl("status").returncode == OK, "the status")
+        self.assertTrue((self.folder / "here.sock").is_socket())
+        self.assertEqual((self.folder / "here.sock").stat().st_mode & 0o777, 0o660)
+        by_option = self.run_program("supervisorctl", "--socket", "here.sock", "status")
+        self.assertEqual(by_option.returncode, OK, by_option.stderr)
+        by_environment = self.run_program("supervisorctl", "status", TRAINER_SUPERVISOR_SOCKET="here.sock")
+        self.assertEqual(by_environment.returncode, OK, by_environment.stderr)
+        self.end(supervisor)
+
+
+class Commands(ControlTest):
+    def test_stop_saves_and_start_goes_on(self):
+        supervisor = self.running()
+        self.ask(OK, "stop")
+        status = self.in_state("stopped", desired="down", worker=None)
+        episode = self.episodes()[-1]
+        self.assertEqual(status["episode"], episode)
+        self.ask(OK, "stop")  # nothing to do is not a failure
+        self.assertEqual(self.episodes()[-1], episode)
+        self.ask(OK, "start")
+        resumed = self.in_state("running")["worker"]["resumed_from"]
+        self.assertEqual(resumed, {"episode": episode, "path": f"models/model_ep{episode}.pt"})
+        pid = self.worker()
+        self.ask(OK, "start")
+        self.assertEqual(self.worker(), pid, "start of what runs must not disturb it")
+        self.end(supervisor)
+
+    def test_restart_goes_on_with_a_new_worker_that_lost_nothing(self):
+        supervisor = self.running()
+        before = self.status()
+        self.ask(OK, "restart")
+        after = self.in_state("running")
+        self.assertNotEqual(after["worker"]["pid"], before["worker"]["pid"])
+        self.assertGreaterEqual(after["worker"]["resumed_from"]["episode"], before["episode"])
+        self.assertEqual(after["restarts"], {}, "what was asked for is no incident")
+        self.assertEqual(after["run_id"], before["run_id"])
+        self.end(supervisor)
+
+    def test_restart_from_an_older_checkpoint_sets_newer_ones_aside(self):
+        supervisor = self.running(beyond=65)
+        self.ask(OK, "stop")
+        before = self.contents()
+        said = self.ask(OK, "restart", "--from", "ep40")
+        self.assertIn("Restarting from episode 40", said)
+        self.assertEqual(self.in_state("running")["worker"]["resumed_from"],
+                         {"episode": 40, "path": "models/model_ep40.pt"})
+        aside = {p.name: p.read_bytes() for p in (self.models / "superseded").rglob("*") if p.is_file()}
+        for name, content in before.items():
+            number = re.fullmatch(r"model_ep(\d+)\..*", name)
+            if number and int(number[1]) > 40:
+                self.assertEqual(aside[name], content, "set aside, not deleted")
+        self.assertLessEqual({"model_ep50.pt", "model_ep60.json"}, set(aside))
+        supervisor.says("Resuming training from episode 41/100000")
+        self.end(supervisor)
+
+    def test_restart_from_best_and_latest_and_a_path(self):
+        supervisor = self.running(beyond=65)
+        self.ask(OK, "restart", "--from", "latest")
+        best = self.sidecar("best_model")["episode"]
+        said = self.ask(OK, "restart", "--from", "best")
+        resumed = int(re.search(r"Restarting from episode (\d+)", said)[1])
+        self.assertGreaterEqual(resumed, best)
+        self.assertEqual(self.in_state("running")["worker"]["resumed_from"]["episode"], resumed)
+        self.ask(OK, "restart", "--from", "models/model_ep10.pt")
+        self.assertEqual(self.in_state("running")["worker"]["resumed_from"]["episode"], 10)
+        self.end(supervisor)
+
+    def test_a_bad_target_is_refused_with_the_valid_ones_and_disturbs_nothing(self):
+        supervisor = self.running(beyond=45)
+        self.ask(OK, "stop")
+        archive = self.pair(20)[0]
+        content = bytearray(archive.read_bytes())
+        content[len(content) // 2] ^= 1
+        archive.write_bytes(content)
+        (self.models / "model_ep7.pt").write_bytes(b"no archive")
+        self.ask(OK, "start")
+        worker = self.running_worker(beyond=50)
+        valid = ", ".join(["ep40", "ep30", "ep10", "best"])
+        for target, why in (("ep9999", "there is no checkpoint models/model_ep9999.pt"), ("ep20", "its bytes are damaged"),
+                            ("ep7", "no sidecar"), ("models/model_ep7.pt", "no .pt archive"),
+                            ("sideways", "does not name a checkpoint"), ("ep-1", "does not name"),
+                            ("elsewhere/x.pt", "elsewhere"), ("../../etc/passwd", "")):
+            before = set(self.contents())
+            said = self.ask(USAGE, "restart", "--from", target)
+            self.assertIn(why, said)
+            self.assertIn("Nothing was changed", said)
+            self.assertRegex(said, rf"valid ones in models/?: .*{valid}", "the list of valid ones is missing")
+            self.assertEqual(self.worker(), worker, f"--from {target} disturbed the worker")
+            self.assertLessEqual(before, set(self.contents()), f"--from {target} moved files")
+        self.assertFalse((self.models / "superseded").exists())
+        self.end(supervisor)
+
+    def test_fresh_starts_at_one_and_deletes_nothing(self):
+        supervisor = self.running()
+        before = self.status()
+        self.ask(OK, "stop")
+        files = set(self.contents())
+        self.ask(OK, "fresh")
+        status = self.in_state("running")
+        self.assertIsNone(status["worker"]["resumed_from"])
+        self.assertNotEqual(status["run_id"], before["run_id"])
+        self.assertEqual(set(self.set_aside("superseded")), files)
+        self.end(supervisor)
+
+    def test_requests_of_all_sorts_at_once_leave_one_worker(self):
+        supervisor = self.running()
+        asked = [self.start("supervisorctl", "--config", self.config_file, *words)
+                 for words in (("restart",), ("restart", "--from", "ep10"), ("stop", "--no-wait"), ("start",), ("restart",),
+                               ("status",), ("fresh", "--no-wait"), ("start", "--no-wait"))]
+        for process in asked:
+            self.until(lambda p=process: not p.running(), "supervisorctl", 120)
+        self.ask(OK, "start")
+        workers = [pid for pid in self.ours() if pid not in (supervisor.pid, os.getpid())]
+        self.assertEqual(workers, [self.worker()])
+        self.end(supervisor)
+
+
+class Checkpoints(ControlTest):
+    def setUp(self):
+        super().setUp()
+        self.configure(training={"episodes": 30})
+
+    def assert_verbs_work(self):
+        said = self.ask(OK, "checkpoints")
+        self.assertEqual(self.ask(OK, "checkpoints", "list"), said)
+        for name in ("ep30", "ep20", "ep10", "best"):
+            self.assertRegex(said, rf"(?m)^{name} +\d+ +20\d\d-")
+        rows = {row["name"]: row["sidecar"] for row in self.json_of("checkpoints", "list", "--json")["checkpoints"]}
+        self.assertEqual(rows["ep20"], self.sidecar("model_ep20"))
+        self.assertEqual(self.json_of("checkpoints", "show", "ep20"), self.sidecar("model_ep20"))
+        self.assertEqual(self.json_of("checkpoints", "show", "best")["reason"], "best")
+        self.assertEqual(self.json_of("checkpoints", "show", "latest")["episode"], 30)
+        self.assertEqual(self.ask(OK, "checkpoints", "verify", "ep20"), "ep20: valid\n")
+        self.assertEqual(self.ask(OK, "checkpoints", "verify").count(": valid\n"), 4)
+
+    def json_of(self, *arguments):
+        return json.loads(self.ask(OK, *arguments))
+
+    def test_with_and_without_a_supervisor(self):
+        supervisor = self.supervise()
+        self.in_state("finished")
+        self.assert_verbs_work()
+        self.end(supervisor)
+        self.assert_verbs_work()
+
+    def test_a_damaged_one_is_named(self):
+        self.supervise("--exit-when-done").ends(0)
+        archive = self.pair(20)[0]
+        archive.write_bytes(archive.read_bytes()[:-1])
+        said = self.ask(FAILED, "checkpoints", "verify")
+        self.assertRegex(said, r"ep20: NOT valid: .*cut short")
+        self.assertIn("ep30: valid", said)
+        self.ask(FAILED, "checkpoints", "verify", "ep20")
+        self.ask(USAGE, "checkpoints", "show", "ep20")
+        self.ask(USAGE, "checkpoints", "show", "ep99")
+        self.ask(USAGE, "checkpoints", "verify", "sideways")
+
+    def test_without_a_directory(self):
+        said = self.ask(FAILED, "checkpoints")
+        self.assertIn("models", said)
+
+
+if __name__ == "__main__":
+    main()

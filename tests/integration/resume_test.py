@@ -1,0 +1,207 @@
+#!/usr/bin/python3
+"""The users' guide, scenarios 1, 3, 4 and 5 on the real programs: whatever ends the training, it goes on."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+
+sys.dont_write_bytecode = True
+from harness import ProgramTest, main  # noqa: E402
+
+
+class ResumeTest(ProgramTest):
+    needs = ("trainer-supervisor", "supervisorctl", "trainer")
+
+    def setUp(self):
+        super().setUp()
+        # Long enough episodes that a kill after the checkpoint of 250 still finds the worker before 300.
+        self.configure(trading={"episode_length": 100})
+
+    def assert_resumed(self, output, episode, total=300):
+        self.assertIn(f"Auto-resuming from episode {episode}: models/model_ep{episode}.pt", output)
+        self.assertIn(f"Resuming training from episode {episode + 1}/{total}", output)
+
+    def assert_all_valid(self):
+        for name in [f"ep{n}" for n in self.episodes()] + ["best"]:
+            verified = self.ctl("checkpoints", "verify", name)
+            self.assertEqual(verified.returncode, 0, verified.stdout)
+
+    def assert_finished(self, supervisor, total=300):
+        output = supervisor.ends(0, seconds=120)
+        self.assertIn(f"Finished: {total}/{total} episodes", output)
+        self.assertEqual(self.episodes()[-1], total)
+        self.assert_all_valid()
+        self.assert_nothing_left()
+        return output
+
+
+class KilledWorker(ResumeTest):
+    def test_a_killed_worker_comes_back_by_itself_and_finishes(self):
+        supervisor = self.supervise("--exit-when-done")
+        self.saved(250)
+        worker = self.worker()
+        os.kill(worker, signal.SIGKILL)
+        output = self.assert_finished(supervisor)
+        resumed = int(re.findall(r"Auto-resuming from episode (\d+)", output)[-1])
+        self.assertGreaterEqual(resumed, 250)
+        self.assert_resumed(output, resumed)
+        self.assertIn(f"worker {worker} was killed by signal 9 (SIGKILL)", output)
+        # Each episode was counted on from there, none begun again at 1.
+        self.assertEqual(output.count("Starting from the beginning"), 1)
+
+    def test_everything_killed_goes_on_when_started_again(self):
+        self.supervise("--exit-when-done")
+        self.saved(250)
+        self.kill_everything()
+        newest = self.episodes()[-1]
+        self.assertLess(newest, 300)
+        output = self.assert_finished(self.supervise("--exit-when-done"))
+        self.assert_resumed(output, newest)
+        self.assertNotIn("from the beginning", output)
+
+
+class PowerCut(ResumeTest):
+    def test_the_next_start_sweeps_rejects_and_resumes(self):
+        self.supervise("--exit-when-done")
+        self.saved(100)
+        self.kill_everything()
+        before = self.episodes()
+        newest, second = before[-1], before[-2]
+        archive, record = self.pair(newest)
+        archive.write_bytes(archive.read_bytes()[:-1000])
+        ours = [f".model_ep{newest + 10}.pt.tmp-4242-0", f".model_ep{newest + 10}.json.tmp-4242-1",
+                ".best_model.pt.tmp-4242-2"]
+        foreign = ["model_ep10.pt.tmp", ".notes.tmp-1-1", "model_ep7.pt.bak", "model_epX.json", "readme.txt"]
+        for name in ours + foreign:
+            (self.models / name).write_bytes(b"half a fi")
+        truncated = archive.read_bytes()
+
+        supervisor = self.supervise("--exit-when-done")
+        output = supervisor.ends(0, seconds=120)
+        for name in ours:
+            self.assertIn(f"removed models/{name}, left behind by a save that never finished", output)
+            self.assertFalse((self.models / name).exists())
+        for name in foreign:
+            self.assertEqual((self.models / name).read_bytes(), b"half a fi", f"{name} is not ours to touch")
+            (self.models / name).unlink()
+        self.assert_finished(supervisor)
+        self.assertRegex(output, rf"rejected episode {newest}: models/model_ep{newest}\.pt has \d+ bytes, its sidecar says "
+                                 rf"\d+: it is cut short")
+        self.assert_resumed(output, second)
+        quarantined = list((self.models / "quarantine").rglob(archive.name))
+        self.assertEqual([p.read_bytes() for p in quarantined], [truncated])
+        self.assertIn(record.name, self.set_aside("quarantine"))
+
+    def test_a_pruning_that_was_cut_short_leaves_nothing_unusable_behind(self):
+        self.configure(trading={"episode_length": 30})
+        self.supervise("--exit-when-done")
+        self.saved(60)
+        self.kill_everything()
+        os.unlink(self.pair(self.episodes()[0])[1])  # the sidecar goes first, then the .pt: this is the moment between
+        self.assert_finished(self.supervise("--exit-when-done"))
+        verified = self.ctl("checkpoints", "verify")
+        self.assertEqual(verified.returncode, 0, verified.stdout)
+
+    def test_repeated_power_cuts_lose_no_more_than_since_the_last_checkpoint(self):
+        last = 0
+        for goal in (30, 80, 130):
+            self.supervise("--exit-when-done")
+            self.saved(goal)
+            self.kill_everything()
+            newest = self.episodes()[-1]
+            self.assertGreaterEqual(newest, max(goal, last))
+            last = newest
+        output = self.assert_finished(self.supervise("--exit-when-done"))
+        self.assert_resumed(output, last)
+
+
+class ByHand(ResumeTest):
+    def setUp(self):
+        super().setUp()
+        self.configure(trading={"episode_length": 30}, training={"episodes": 60})
+
+    def finished_run(self):
+        self.train().ends(0)
+        self.assertEqual(self.episodes(), [20, 30, 40, 50, 60])
+
+    def test_trainer_resumes_from_a_file_and_sets_newer_ones_aside(self):
+        self.configure(checkpoints={"best_metric": "reward"})
+        self.finished_run()
+        before = self.contents()
+        best = self.sidecar("best_model")["episode"]
+        output = self.train("--resume", "models/model_ep40.pt", "--episodes", "45").ends(0)
+        self.assert_resumed(output, 40, 45)
+        self.assertEqual(self.episodes()[-2:], [40, 45])
+        aside = {"model_ep50.pt", "model_ep50.json", "model_ep60.pt", "model_ep60.json"}
+        if best > 40:
+            aside |= {"best_model.pt", "best_model.json"}
+        self.assertEqual(set(self.set_aside("superseded")), aside)
+        for path in (self.models / "superseded").rglob("*"):
+            if path.is_file():
+                self.assertEqual(path.read_bytes(), before[path.name], f"{path.name} was changed")
+        self.assertLessEqual(self.sidecar("best_model")["episode"], 45)
+        self.assert_all_valid()
+        self.assert_nothing_left()
+
+    def test_a_second_start_by_hand_without_a_word_is_refused_and_changes_nothing(self):
+        self.finished_run()
+        before = self.contents()
+        output = self.train().ends(78)
+        for option in ("--auto-resume", "--resume ep200", "--fresh"):
+            self.assertIn(option, output)
+        self.assertEqual(self.contents(), before)
+
+    def test_an_emptied_directory_starts_at_one(self):
+        supervisor = self.supervise("--exit-when-done")
+        supervisor.ends(0)
+        shutil.move(self.models, self.folder / "models_old")
+        self.models.mkdir()
+        output = self.supervise("--exit-when-done").ends(0)
+        self.assertIn("Starting from the beginning: no checkpoint in models/", output)
+        self.assertNotIn("Auto-resuming", output)
+        self.assertEqual(self.episodes(), [20, 30, 40, 50, 60])
+        self.assertEqual(self.episodes(self.folder / "models_old"), [20, 30, 40, 50, 60])
+        self.assert_nothing_left()
+
+    def test_an_emptied_directory_starts_at_one_even_when_only_the_files_were_removed(self):
+        self.supervise("--exit-when-done").ends(0)
+        for name in self.names():
+            (self.models / name).unlink()
+        output = self.supervise("--exit-when-done").ends(0)
+        self.assertIn("Starting from the beginning: no checkpoint in models/", output)
+        self.assertEqual(self.episodes()[-1], 60)
+
+    def test_fresh_sets_everything_aside(self):
+        self.finished_run()
+        before = self.contents()
+        output = self.train("--fresh", "--episodes", "20").ends(0)
+        self.assertIn("Starting training: 20 episodes", output)
+        self.assertEqual(self.episodes(), [10, 20])
+        self.assertEqual(set(self.set_aside("superseded")), set(before))
+        first = self.sidecar("model_ep20")["run_id"]
+
+        output = self.supervise("--fresh", "--exit-when-done").ends(0)
+        self.assertIn("Starting from the beginning", output)
+        self.assertIn("nothing was deleted", output)
+        self.assertEqual(self.episodes(), [20, 30, 40, 50, 60])
+        self.assertNotEqual(self.sidecar("model_ep20")["run_id"], first)
+        self.assertIn("model_ep10.pt", self.set_aside("superseded"))
+        self.assert_nothing_left()
+
+    def test_a_finished_run_stays_finished_until_more_episodes_are_asked_for(self):
+        self.supervise("--exit-when-done").ends(0)
+        before = self.contents()
+        output = self.supervise("--exit-when-done").ends(0)
+        self.assertRegex(output, r"60/60 episodes are done; raise training\.episodes to go on")
+        self.assertNotIn("runs as process", output)
+        self.assertEqual(self.contents(), before)
+        self.configure(training={"episodes": 80})
+        output = self.supervise("--exit-when-done").ends(0)
+        self.assert_resumed(output, 60, 80)
+        self.assertEqual(self.episodes()[-1], 80)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+// What must hold after every step, whatever happened: checked by the scenarios, the sweep and the random histories.
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "supervisor/core/supervision.h"
+
+namespace ts::core {
+
+template <class T>
+bool holds(const std::vector<Action>& actions) {
+  for (const Action& action : actions) {
+    if (std::holds_alternative<T>(action)) return true;
+  }
+  return false;
+}
+
+inline bool is_spawn_or_adoption(const Event& event) {
+  return std::holds_alternative<WorkerSpawned>(event) || std::holds_alternative<WorkerAdopted>(event);
+}
+
+// What the actions of one step may be, given the state they come with.
+inline std::string broken_by_actions(const Transition& transition) {
+  const State& state = transition.state;
+  bool saved = false;
+  int launches = 0;
+  for (const Action& action : transition.actions) {
+    if (std::holds_alternative<SaveState>(action)) saved = true;
+    if (const auto* prepare = std::get_if<PrepareLaunch>(&action)) {
+      ++launches;
+      if (state.phase != Phase::starting || state.has_process()) return "a launch is prepared beside a worker";
+      if (!saved) return "a launch is prepared before the state is durable";
+      if (prepare->attempt != state.attempt) return "a launch is prepared for another attempt";
+    }
+    if (const auto* spawn = std::get_if<SpawnWorker>(&action)) {
+      ++launches;
+      if (state.phase != Phase::starting || state.has_process()) return "a worker is spawned beside another";
+      if (!saved) return "a worker is spawned before the state is durable";
+      if (spawn->attempt != state.attempt) return "a worker is spawned for another attempt";
+    }
+    if (std::holds_alternative<SignalWorker>(action)) {
+      if (!state.has_process()) return "a signal is sent to nobody";
+      if (state.phase != Phase::stopping) return "a signal is sent, but the worker is not being ended";
+    }
+    if (std::holds_alternative<LeaveDaemon>(action)) {
+      // Unless nothing can end it: the next supervisor finds it by what was saved.
+      const bool unkillable = state.phase == Phase::stopping && state.stop_step == StopStep::unkillable;
+      if (state.has_process() && !unkillable) return "the supervisor leaves a worker behind";
+      if (!state.shutting_down) return "the supervisor leaves, and nobody asked it to";
+    }
+  }
+  return launches > 1 ? "two launches in one step" : "";
+}
+
+// Empty when all is well, else what is not.
+inline std::string broken(const State& before, const Event& event, const Transition& transition, const Policy& policy) {
+  const State& after = transition.state;
+  if (after.reason.empty()) return "no reason (P11)";
+  if (after.phase != before.phase && transition.note.empty()) return "the phase changed and nobody was told (P11)";
+  if (after.phase != before.phase && transition.note != after.reason) return "the log and the status disagree (P11)";
+  if (before.pid != 0 && after.pid != 0 && before.pid != after.pid) return "one worker was replaced by another (P4)";
+  if (before.pid != 0 && after.pid == 0 && !std::holds_alternative<WorkerExited>(event)) {
+    return "a worker was forgotten (P4)";
+  }
+  if (before.pid == 0 && after.pid != 0 && !is_spawn_or_adoption(event)) return "a worker out of nowhere";
+  const bool needs_worker = after.phase == Phase::running || after.phase == Phase::stopping;
+  if (needs_worker && !after.has_process()) return "running or stopping without a worker";
+  const bool may_have = needs_worker || after.phase == Phase::starting;
+  if (after.has_process() && !may_have) return "a worker in a phase that has none";
+  // While a resume point is being settled, the answer is what comes next.
+  const bool must_wake = (after.phase == Phase::starting && after.has_process()) || after.phase == Phase::stopping ||
+                         after.phase == Phase::backoff ||
+                         (after.phase == Phase::running && policy.heartbeat_timeout > Duration::zero());
+  if (must_wake && !after.deadline) return "nothing would ever happen again: no deadline (P10)";
+  if (after.attempt < before.attempt) return "the attempts go backwards";
+  if (after.incidents < before.incidents && after.incidents != 0) return "incidents are forgotten one by one";
+  if (after.incidents > before.incidents && after.incidents > policy.max_attempts_without_progress &&
+      after.phase != Phase::fatal) {
+    return "the budget was overrun (P10)";
+  }
+  return broken_by_actions(transition);
+}
+
+}  // namespace ts::core

@@ -1,0 +1,114 @@
+// A small language for what happens to a supervisor: one line for each event, and a look at what came of it.
+//
+// Every step is checked against the invariants. Time stands still unless a line moves it.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/core/invariants.h"
+
+namespace ts::core {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Scenario {
+ public:
+  Scenario() = default;
+  explicit Scenario(Policy p) : policy(p) {}
+
+  Scenario& feed(const Event& event) {
+    const State before = state;
+    Transition transition = step(state, event, now, policy);
+    EXPECT_EQ(broken(before, event, transition, policy), "") << "in phase " << to_string(before.phase);
+    state = std::move(transition.state);
+    actions = std::move(transition.actions);
+    note = std::move(transition.note);
+    return *this;
+  }
+
+  // ---- what happens ----
+  Scenario& start() { return feed(StartRequested{true}); }
+  Scenario& stop() { return feed(StopRequested{}); }
+  Scenario& restart(LaunchFrom from = {}) { return feed(RestartRequested{std::move(from)}); }
+  Scenario& restart_from(const std::string& selector) { return restart({LaunchFrom::Kind::selector, selector}); }
+  Scenario& shut_down(bool at_once = false) { return feed(ShutdownRequested{at_once}); }
+  Scenario& prepared(std::int64_t episode = 0) {
+    const std::string path = episode == 0 ? "" : "models/model_ep" + std::to_string(episode) + ".pt";
+    return feed(LaunchPrepared{state.attempt, {episode, path}});
+  }
+  Scenario& spawned() { return feed(WorkerSpawned{state.attempt, ++last_pid}); }
+  Scenario& hear(const protocol::NotifyMessage& message) { return feed(MessageReceived{state.attempt, message}); }
+  Scenario& ready() {
+    protocol::NotifyMessage message;
+    message.ready = true;
+    message.episode = state.resume.episode;
+    message.resumed = state.resume.episode;
+    return hear(message);
+  }
+  Scenario& beat() {
+    protocol::NotifyMessage message;
+    message.watchdog = true;
+    return hear(message);
+  }
+  Scenario& completes(std::int64_t episode) {
+    protocol::NotifyMessage message;
+    message.watchdog = true;
+    message.episode = episode;
+    return hear(message);
+  }
+  Scenario& exits(int code) { return feed(WorkerExited{state.attempt, {code, std::nullopt}, ""}); }
+  Scenario& dies_of(int signal) { return feed(WorkerExited{state.attempt, {std::nullopt, signal}, ""}); }
+  Scenario& after(Instant wait) {
+    now += wait;
+    return *this;
+  }
+  // The deadline comes, and nothing else did before it.
+  Scenario& overdue() {
+    EXPECT_TRUE(state.deadline.has_value());
+    now = std::max(now, state.deadline.value_or(now));
+    return feed(DeadlinePassed{});
+  }
+
+  // ---- longer ways ----
+  Scenario& launched(std::int64_t from = 0) { return prepared(from).spawned(); }
+  Scenario& trains(std::int64_t from = 0) { return start().launched(from).ready(); }
+
+  // ---- what came of it ----
+  template <class T>
+  bool did() const {
+    return holds<T>(actions);
+  }
+  bool signalled(Signal signal) const {
+    return std::any_of(actions.begin(), actions.end(), [&](const Action& action) {
+      const auto* sent = std::get_if<SignalWorker>(&action);
+      return sent != nullptr && sent->signal == signal;
+    });
+  }
+  LaunchFrom preparing_from() const {
+    for (const Action& action : actions) {
+      if (const auto* prepare = std::get_if<PrepareLaunch>(&action)) return prepare->from;
+    }
+    ADD_FAILURE() << "no launch is prepared";
+    return {};
+  }
+  bool says(std::string_view part) const { return state.reason.find(part) != std::string::npos; }
+  Instant wait() const { return state.deadline.value_or(now) - now; }
+
+  Policy policy;
+  State state;
+  Instant now{1'000'000'000'000};
+  std::vector<Action> actions;  // of the last step
+  std::string note;
+  std::int64_t last_pid = 1000;
+};
+
+}  // namespace ts::core

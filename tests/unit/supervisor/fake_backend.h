@@ -1,0 +1,38 @@
+// A supervisor that only writes down what it is asked.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "supervisor/api/backend.h"
+
+namespace ts::api {
+
+class FakeBackend final : public Backend {
+ public:
+  std::optional<Error> refusal;
+  std::vector<std::string> asked;
+  Peer last_peer;
+
+  boost::json::object status() override {
+    asked.emplace_back("status");
+    return {{"state", "running"}};
+  }
+  Result<std::string> start(const Peer& peer) override { return note("start", peer); }
+  Result<std::string> stop(const Peer& peer) override { return note("stop", peer); }
+  Result<std::string> fresh(const Peer& peer) override { return note("fresh", peer); }
+  boost::asio::awaitable<Result<std::string>> restart(const Peer& peer, std::optional<std::string> from) override {
+    co_return note(from ? "restart from " + *from : "restart", peer);
+  }
+
+ private:
+  Result<std::string> note(const std::string& what, const Peer& peer) {
+    asked.push_back(what);
+    last_peer = peer;
+    if (refusal) return *refusal;
+    return "Done: " + what + ".";
+  }
+};
+
+}  // namespace ts::api
