@@ -26,11 +26,16 @@ namespace {
 
 namespace process = boost::process::v2;
 
+constexpr unsigned kCloseRangeCloexec = 1U << 2;  // CLOSE_RANGE_CLOEXEC, Linux 5.11
+
 // What every child starts with, whatever we did to ourselves. Runs between fork and exec.
 struct CleanChild {
   template <class Launcher, class Path>
   boost::system::error_code on_exec_setup(Launcher&, const Path&, const char* const*&) const {
     ::setpgid(0, 0);
+    // Boost 1.81 means to close every other descriptor and misses those below its own pipe; ours are close-on-exec, but
+    // not what Asio accepts nor what our own parent left open.
+    ::syscall(SYS_close_range, 3U, ~0U, kCloseRangeCloexec);
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -66,7 +66,6 @@ PLANTED = [
     ("rooms", "common/config/a.cpp", '#include "supervisor/core/step.h"\n', 1),
     ("rooms", "supervisor/core/a.cpp", '#include "supervisor/shell/loop.h"\n', 1),
     ("rooms", "supervisor/core/a.cpp", '#include "common/config/config.h"\n', 1),
-    ("rooms", "supervisor/shell/a.cpp", '#include "supervisor/api/client.h"\n', 1),
     ("rooms", "supervisor/api/a.cpp", '#include "supervisor/shell/loop.h"\n', 1),
     ("rooms", "supervisor/ctl/a.cpp", '#include "supervisor/core/step.h"\n', 1),
     ("rooms", "supervisor/main.cpp", '#include "worker/session/task.h"\n', 1),

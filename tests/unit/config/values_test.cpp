@@ -82,7 +82,7 @@ const std::map<std::string, std::string>& other_values() {
       {"trading.window", "30"},
       {"trading.episode_length", "100"},
       {"trading.cost", "0"},
-      {"dqn.hidden", "[32]"},
+      {"dqn.hidden", "[48, 16]"},
       {"dqn.learning_rate", "1.0e-3"},
       {"dqn.gamma", "0.99"},
       {"dqn.batch_size", "32"},
