@@ -183,9 +183,9 @@ class Commands(ControlTest):
         content = bytearray(archive.read_bytes())
         content[len(content) // 2] ^= 1
         archive.write_bytes(content)
-        (self.models / "model_ep7.pt").write_bytes(b"no archive")
         self.ask(OK, "start")
         worker = self.running_worker(beyond=50)
+        (self.models / "model_ep7.pt").write_bytes(b"no archive")  # a start would set it aside
         valid = ", ".join(["ep40", "ep30", "ep10", "best"])
         for target, why in (("ep9999", "there is no checkpoint models/model_ep9999.pt"), ("ep20", "its bytes are damaged"),
                             ("ep7", "no sidecar"), ("models/model_ep7.pt", "no .pt archive"),
