@@ -93,7 +93,7 @@ class StubbornWorker(InterruptTest):
         supervisor.signal(signal.SIGINT)
         output = supervisor.ends(0)
         self.assertIn(f"asked again to stop: killing worker {worker} now", output)
-        self.assert_nothing_left()
+        self.assert_nothing_left(killed=True)
 
     def test_a_worker_that_will_not_stop_is_ended_harshly_after_stop_timeout(self):
         self.configure(worker={"command": self.toy("--step-ms", 1, "--ignore-sigterm")},
@@ -111,7 +111,7 @@ class StubbornWorker(InterruptTest):
         self.running_worker(beyond=5)
         supervisor.signal(signal.SIGTERM)
         self.assertIn("did not end after SIGTERM; sending SIGABRT", supervisor.ends(0, seconds=30))
-        self.assert_nothing_left()
+        self.assert_nothing_left(killed=True)
 
 
 class OnATerminal(InterruptTest):
@@ -173,8 +173,8 @@ class TheScript(InterruptTest):
             shutil.copy(ROOT / name, self.project)
         rules = ["cmake_minimum_required(VERSION 3.25)", "project(tiny LANGUAGES NONE)"]
         for program in ("trainer-supervisor", "supervisorctl", "trainer"):
-            rules.append(f"add_custom_target({program} COMMAND ${{CMAKE_COMMAND}} -E copy_if_different {BIN / program} "
-                         f"${{PROJECT_BINARY_DIR}}/bin/{program})")
+            rules.append(f"add_custom_target({program} COMMAND ${{CMAKE_COMMAND}} -E copy_if_different "
+                         f"\"{BIN / program}\" \"${{PROJECT_BINARY_DIR}}/bin/{program}\" VERBATIM)")
         (self.project / "CMakeLists.txt").write_text("\n".join(rules), encoding="utf-8")
         (self.project / "data").symlink_to(ROOT / "data")
         # The script changes into the project, and relative paths in the configuration mean that directory.
