@@ -1,5 +1,7 @@
 #include "supervisor/shell/launch_preparation.h"
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "common/base/random_id.h"
@@ -16,6 +18,19 @@ using checkpoint::DirectoryLock;
 using checkpoint::Store;
 using checkpoint::StoreWriter;
 
+// A worker that was just killed holds its lock until the kernel has taken its memory apart; whoever still has it after
+// this long is at work.
+Result<DirectoryLock> acquire_lock(const Directory& directory) {
+  constexpr int kTries = 20;
+  constexpr std::chrono::milliseconds kPause{100};
+  auto lock = DirectoryLock::acquire(directory, "trainer-supervisor");
+  for (int tries = 1; !lock && lock.error().kind == ErrorKind::locked && tries < kTries; ++tries) {
+    std::this_thread::sleep_for(kPause);
+    lock = DirectoryLock::acquire(directory, "trainer-supervisor");
+  }
+  return lock;
+}
+
 // One preparation, with the directory's lock held until it ends.
 class Preparation {
  public:
@@ -23,7 +38,7 @@ class Preparation {
       : attempt_(attempt), config_(config), directory_(std::move(directory)), plan_(plan) {}
 
   Result<> run(const core::LaunchFrom& from) {
-    auto lock = DirectoryLock::acquire(directory_, "trainer-supervisor");
+    auto lock = acquire_lock(directory_);
     if (!lock) return lock.error();
     StoreWriter writer(directory_, std::move(*lock));
     const auto recovered = writer.recover();
