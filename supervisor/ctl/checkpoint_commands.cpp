@@ -3,7 +3,6 @@
 #include <utility>
 
 #include <boost/json/array.hpp>
-#include <boost/json/parse.hpp>
 
 #include "common/base/json.h"
 #include "common/base/text.h"
@@ -45,7 +44,9 @@ json::object row_json(const CheckpointRow& row) {
   json::object out;
   out["name"] = row.name;
   out["problem"] = row.problem.empty() ? json::value(nullptr) : json::value(row.problem);
-  out["sidecar"] = row.problem.empty() ? json::parse(checkpoint::to_json(row.sidecar)) : json::value(nullptr);
+  // Through our own reader: Boost 1.81 reads some doubles off in the last digit.
+  const auto sidecar = parse_json(checkpoint::to_json(row.sidecar), row.name, checkpoint::kSidecarBytesMax);
+  out["sidecar"] = row.problem.empty() && sidecar ? *sidecar : json::value(nullptr);
   return out;
 }
 
