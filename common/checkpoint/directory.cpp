@@ -161,7 +161,8 @@ Result<FileBytes> Directory::read_file(const std::string& name, std::uint64_t by
 }
 
 Result<> Directory::write_and_sync(int file, const std::string& name, std::span<const std::byte> bytes) const {
-  const int reserved = retry_interrupted([&] { return fs_->reserve(file, bytes.size()); });
+  // Nothing to reserve for an empty file: fallocate refuses a length of 0.
+  const int reserved = bytes.empty() ? 0 : retry_interrupted([&] { return fs_->reserve(file, bytes.size()); });
   if (reserved < 0 && reserved != -EOPNOTSUPP && reserved != -ENOSYS)
     return failure("reserve space for", name, reserved);
   std::size_t written = 0;

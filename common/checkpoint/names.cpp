@@ -8,6 +8,7 @@ namespace {
 constexpr std::string_view kPrefix = "model_ep";
 constexpr std::string_view kArchiveSuffix = ".pt";
 constexpr std::string_view kSidecarSuffix = ".json";
+constexpr std::string_view kPinSuffix = ".pin";
 constexpr std::string_view kTemporaryMark = ".tmp-";
 
 std::optional<Episode> parse_episode(std::string_view digits) {
@@ -26,6 +27,10 @@ std::string sidecar_name(Episode episode) {
   return std::string(kPrefix) + std::to_string(episode) + std::string(kSidecarSuffix);
 }
 
+std::string pin_name(Episode episode) {
+  return std::string(kPrefix) + std::to_string(episode) + std::string(kPinSuffix);
+}
+
 std::optional<EpisodeFile> parse_episode_file(std::string_view name) {
   if (!name.starts_with(kPrefix)) return std::nullopt;
   name.remove_prefix(kPrefix.size());
@@ -35,6 +40,9 @@ std::optional<EpisodeFile> parse_episode_file(std::string_view name) {
   } else if (name.ends_with(kSidecarSuffix)) {
     name.remove_suffix(kSidecarSuffix.size());
     kind = FileKind::sidecar;
+  } else if (name.ends_with(kPinSuffix)) {
+    name.remove_suffix(kPinSuffix.size());
+    kind = FileKind::pin;
   } else {
     return std::nullopt;
   }
@@ -54,8 +62,10 @@ std::optional<TemporaryName> parse_temporary_name(std::string_view name) {
   const std::size_t mark = name.rfind(kTemporaryMark);
   if (mark == std::string_view::npos) return std::nullopt;
   const std::string_view final_name = name.substr(0, mark);
-  const bool ours = parse_episode_file(final_name) || final_name == kBestArchive || final_name == kBestSidecar ||
-                    final_name == kIntentFile;
+  // A pin is empty and made under its own name: it has no temporary file.
+  const auto episode_file = parse_episode_file(final_name);
+  const bool of_a_pair = episode_file && episode_file->kind != FileKind::pin;
+  const bool ours = of_a_pair || final_name == kBestArchive || final_name == kBestSidecar || final_name == kIntentFile;
   if (!ours) return std::nullopt;
 
   const std::string_view numbers = name.substr(mark + kTemporaryMark.size());

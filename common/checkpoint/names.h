@@ -29,8 +29,9 @@ inline constexpr std::string_view kSupervisorDirectory = ".supervisor";
 
 std::string archive_name(Episode episode);  // model_ep10.pt
 std::string sidecar_name(Episode episode);  // model_ep10.json
+std::string pin_name(Episode episode);      // model_ep10.pin
 
-enum class FileKind { archive, sidecar };
+enum class FileKind { archive, sidecar, pin };
 
 struct EpisodeFile {
   Episode episode = 0;
@@ -39,7 +40,8 @@ struct EpisodeFile {
   bool operator==(const EpisodeFile&) const = default;
 };
 
-// "model_ep10.pt" and "model_ep10.json", nothing else: no sign, no leading zero, no other extension, no path.
+// "model_ep10.pt", "model_ep10.json" and "model_ep10.pin", nothing else: no sign, no leading zero, no other extension,
+// no path.
 std::optional<EpisodeFile> parse_episode_file(std::string_view name);
 
 // Temporary files carry their writer, so that two never meet on one name: ".model_ep10.pt.tmp-<pid>-<sequence>".

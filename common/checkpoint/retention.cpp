@@ -4,14 +4,23 @@
 
 namespace ts::checkpoint {
 
-std::vector<Episode> plan_prune(std::vector<Episode> committed, Episode verified, const RetentionPolicy& policy) {
+std::vector<Episode> plan_prune(std::vector<Episode> committed, Episode verified, const RetentionPolicy& policy,
+                                const std::set<Episode>& pinned, const BelongsToRun& belongs) {
   std::sort(committed.begin(), committed.end(), std::greater<>());
-  const auto keep = static_cast<std::size_t>(std::max(1, policy.max_keep));
+  const int keep = std::max(1, policy.max_keep);
+  int kept = 0;
   std::vector<Episode> victims;
-  for (std::size_t rank = keep; rank < committed.size(); ++rank) {
-    const Episode episode = committed[rank];
+  for (const Episode episode : committed) {
+    if (pinned.contains(episode)) continue;
+    const bool beyond = kept == keep;
     const bool milestone = policy.keep_every > 0 && episode % policy.keep_every == 0;
-    if (!milestone && episode < verified) victims.push_back(episode);
+    if (beyond && (milestone || episode >= verified)) continue;
+    if (belongs && !belongs(episode)) continue;
+    if (beyond) {
+      victims.push_back(episode);
+    } else {
+      ++kept;
+    }
   }
   std::reverse(victims.begin(), victims.end());
   return victims;

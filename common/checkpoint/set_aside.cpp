@@ -70,6 +70,7 @@ std::vector<std::string> pair_files(Episode episode, const PairFiles& files) {
   std::vector<std::string> names;
   if (files.sidecar) names.push_back(sidecar_name(episode));
   if (files.archive) names.push_back(archive_name(episode));
+  if (files.pin) names.push_back(pin_name(episode));
   return names;
 }
 
@@ -128,6 +129,10 @@ Result<> StoreWriter::carry_out_intent(Notes& notes) {
   for (auto at = listing->episodes.rbegin(); at != listing->episodes.rend(); ++at) {
     if (at->first <= intent->newer_than) break;
     for (std::string& name : pair_files(at->first, at->second)) names.push_back(std::move(name));
+  }
+  for (auto at = listing->pinned.upper_bound(intent->newer_than); at != listing->pinned.end(); ++at) {
+    // Left by a move that was interrupted just before it.
+    if (!listing->episodes.contains(*at)) names.push_back(pin_name(*at));
   }
   const auto best = store.read_best_sidecar();
   // Whether the best model is newer cannot be guessed: this is tried again at the next start.

@@ -31,7 +31,8 @@ std::string set_aside_name(std::string_view label);
 // <kind>/<name>, made and synced. The kind is kSupersededDirectory or kQuarantineDirectory.
 Result<Directory> make_set_aside_directory(const Directory& directory, std::string_view kind, std::string_view label);
 
-// The names of a pair's files that exist, the sidecar first: a record must never outlive its content.
+// The names of a pair's files that exist, the sidecar first: a record must never outlive its content. Its pin comes
+// last: no interruption may leave a pair that was pinned without it.
 std::vector<std::string> pair_files(Episode episode, const PairFiles& files);
 
 }  // namespace ts::checkpoint

@@ -24,8 +24,11 @@ Listing classify(const std::vector<std::string>& names) {
   Listing listing;
   for (const std::string& name : names) {
     if (const auto file = parse_episode_file(name)) {
-      PairFiles& pair = listing.episodes[file->episode];
-      (file->kind == FileKind::archive ? pair.archive : pair.sidecar) = true;
+      switch (file->kind) {
+        case FileKind::archive: listing.episodes[file->episode].archive = true; break;
+        case FileKind::sidecar: listing.episodes[file->episode].sidecar = true; break;
+        case FileKind::pin: listing.pinned.insert(file->episode); break;
+      }
     } else if (parse_temporary_name(name)) {
       listing.temporaries.push_back(name);
     }
@@ -33,6 +36,10 @@ Listing classify(const std::vector<std::string>& names) {
     listing.best_sidecar = listing.best_sidecar || name == kBestSidecar;
     listing.best_sidecar_next = listing.best_sidecar_next || name == kBestSidecarNext;
     listing.intent = listing.intent || name == kIntentFile;
+  }
+  for (const Episode episode : listing.pinned) {
+    const auto pair = listing.episodes.find(episode);
+    if (pair != listing.episodes.end()) pair->second.pin = true;
   }
   return listing;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,11 +21,13 @@ namespace ts::checkpoint {
 struct PairFiles {
   bool archive = false;
   bool sidecar = false;
+  bool pin = false;
 };
 
 // The directory by name alone. `episodes` is ordered by number, not by text.
 struct Listing {
-  std::map<Episode, PairFiles> episodes;
+  std::map<Episode, PairFiles> episodes;  // a pin alone makes no entry
+  std::set<Episode> pinned;               // with or without a pair
   bool best_archive = false;
   bool best_sidecar = false;
   bool best_sidecar_next = false;
@@ -85,7 +88,7 @@ class Store {
   // file at all, which is then accepted after its archive CRCs have been checked (foreign: no sidecar).
   Result<Verified> select(const Selector& selector, const std::string& run_id) const;
 
-  // "valid ones: ep290, ep280, …, best", for refusals. Reads sidecars and sizes, not digests.
+  // "valid ones in models: ep290, ep280, …, best", for refusals. Verifies each, so it reads every byte.
   std::string list_usable() const;
 
  private:

@@ -7,6 +7,7 @@
 
 #include "common/base/text.h"
 #include "common/checkpoint/digest.h"
+#include "common/checkpoint/pins.h"
 #include "common/checkpoint/set_aside.h"
 
 namespace ts::checkpoint {
@@ -208,24 +209,36 @@ Result<> StoreWriter::complete_best(const Listing& listing, Notes& notes) {
   return directory_.sync();
 }
 
-Result<std::vector<Episode>> StoreWriter::prune(const std::string& run_id, Episode verified,
-                                                const RetentionPolicy& policy) {
+// Sidecars first and durably: no record may ever point to nothing. Returns whose they were. Holds the lock that keeps
+// pins from being made between the look at them and the removal.
+Result<std::vector<Episode>> StoreWriter::prune_sidecars(const std::string& run_id, Episode verified,
+                                                         const RetentionPolicy& policy) {
+  const auto lock = PinLock::acquire(directory_);
+  if (!lock) return lock.error();
   const Store store(directory_);
   const auto listing = store.list();
   if (!listing) return listing.error();
   std::vector<Episode> committed;
   for (const auto& [episode, files] : listing->episodes) {
-    if (!files.archive || !files.sidecar) continue;
-    const auto sidecar = store.read_sidecar(episode);
-    if (sidecar && sidecar->run_id == run_id) committed.push_back(episode);
+    if (files.archive && files.sidecar) committed.push_back(episode);
   }
-  const std::vector<Episode> victims = plan_prune(std::move(committed), verified, policy);
-  if (victims.empty()) return victims;
-  // Sidecars first and durably: no record may ever point to nothing.
+  std::vector<Episode> victims =
+      plan_prune(std::move(committed), verified, policy, listing->pinned, [&](Episode episode) {
+        const auto sidecar = store.read_sidecar(episode);
+        return sidecar && sidecar->run_id == run_id;
+      });
   for (const Episode episode : victims) {
     const auto removed = directory_.unlink(sidecar_name(episode));
     if (!removed) return removed.error();
   }
+  return victims;
+}
+
+Result<std::vector<Episode>> StoreWriter::prune(const std::string& run_id, Episode verified,
+                                                const RetentionPolicy& policy) {
+  const auto removed_records = prune_sidecars(run_id, verified, policy);
+  if (!removed_records || removed_records->empty()) return removed_records;
+  const std::vector<Episode>& victims = *removed_records;
   const auto synced = directory_.sync();
   if (!synced) return synced.error();
   for (const Episode episode : victims) {

@@ -43,7 +43,8 @@ class StoreWriter {
   // else a file of its own. Whatever is interrupted, a valid best pair remains (the old one or the new one).
   Result<> commit_best(std::span<const std::byte> archive, Sidecar sidecar);
 
-  // Removes what `policy` does not keep of run `run_id`. `verified` has been verified since it was committed.
+  // Removes what `policy` does not keep of run `run_id`, pinned ones never. `verified` has been verified since it was
+  // committed.
   Result<std::vector<Episode>> prune(const std::string& run_id, Episode verified, const RetentionPolicy& policy);
 
   // Moves every pair newer than `episode` (and a best model newer than it) to superseded/<name>/: the way back to an
@@ -71,6 +72,8 @@ class StoreWriter {
   Result<> place(const std::string& final_name, std::span<const std::byte> bytes, const MakeWay& make_way = {});
   Result<std::string> write_temporary(const std::string& final_name, std::span<const std::byte> bytes);
   Result<> complete_best(const Listing& listing, Notes& notes);
+  Result<std::vector<Episode>> prune_sidecars(const std::string& run_id, Episode verified,
+                                              const RetentionPolicy& policy);
   Result<> carry_out_intent(Notes& notes);
   Result<> move_files(const std::vector<std::string>& names, const Directory& destination);
   Result<> remake_best(const BestBy& best_by, Notes& notes);

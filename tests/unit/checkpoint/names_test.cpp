@@ -1,5 +1,6 @@
 #include "common/checkpoint/names.h"
 
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -15,9 +16,11 @@ using namespace std::string_literals;
 TEST(EpisodeFiles, AreNamedByTheirNumberAndReadBack) {
   EXPECT_EQ(archive_name(10), "model_ep10.pt");
   EXPECT_EQ(sidecar_name(10), "model_ep10.json");
+  EXPECT_EQ(pin_name(10), "model_ep10.pin");
   for (const Episode episode : {Episode{0}, Episode{1}, Episode{9}, Episode{10}, Episode{100}, kEpisodeMax}) {
     EXPECT_EQ(parse_episode_file(archive_name(episode)), (EpisodeFile{episode, FileKind::archive}));
     EXPECT_EQ(parse_episode_file(sidecar_name(episode)), (EpisodeFile{episode, FileKind::sidecar}));
+    EXPECT_EQ(parse_episode_file(pin_name(episode)), (EpisodeFile{episode, FileKind::pin}));
   }
 }
 
@@ -41,6 +44,9 @@ TEST(EpisodeFiles, OfAnyOtherNameAreNotOurs) {
                                   "model_ep10.pt.json"s,
                                   "model_ep10.json.pt"s,
                                   "model_ep10.PT"s,
+                                  "model_ep10.pins"s,
+                                  "model_ep010.pin"s,
+                                  "best_model.pin"s,
                                   "model_ep10"s,
                                   "Model_ep10.pt"s,
                                   "model_ep10.pt "s,
@@ -139,6 +145,16 @@ TEST(AListing, IsOrderedByNumberAndLeavesOutWhatIsNotOurs) {
   EXPECT_EQ(listing.temporaries, (std::vector<std::string>{".model_ep10.json.tmp-1-2"}));
   EXPECT_TRUE(listing.holds_checkpoint_files());
   EXPECT_FALSE(classify({".lock", "notes.txt", ".supervisor"}).holds_checkpoint_files());
+}
+
+TEST(AListing, KnowsAPinWithItsPairAndMakesNoPairOfAPinAlone) {
+  const Listing listing = classify(
+      {"model_ep10.pin", "model_ep10.pt", "model_ep20.json", "model_ep20.pin", "model_ep30.pt", "model_ep40.pin"});
+  EXPECT_EQ(listing.pinned, (std::set<Episode>{10, 20, 40}));
+  EXPECT_TRUE(listing.episodes.at(10).pin && listing.episodes.at(20).pin && !listing.episodes.at(30).pin);
+  EXPECT_FALSE(listing.episodes.contains(40));
+  EXPECT_FALSE(classify({"model_ep40.pin"}).holds_checkpoint_files());
+  EXPECT_TRUE(classify({".model_ep10.pin.tmp-1-2"}).temporaries.empty()) << "no writer of ours makes such a file";
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -61,6 +62,38 @@ TEST(Pruning, P2_NeverTakesTheVerifiedOneNorANewerNorAMilestoneNorTooMany) {
       EXPECT_GE(newer, std::max(1, policy.max_keep));
     }
   }
+}
+
+TEST(Pruning, P2_NeverTakesAPinnedOneAndGivesItNoPlaceAmongTheNewest) {
+  const struct {
+    Episodes committed;
+    std::set<Episode> pinned;
+    RetentionPolicy policy;
+    Episodes victims;
+  } cases[] = {
+      {{10, 20, 30, 40}, {10}, {2, 0}, {20}},
+      {{10, 20, 30, 40}, {30}, {2, 0}, {10}},  // 40 and 20 are the two newest that are not pinned
+      {{10, 20, 30, 40}, {30, 40}, {2, 0}, {}},
+      {{10, 20, 30, 40}, {10, 20, 30}, {1, 0}, {}},
+      {{10, 20, 30, 40}, {7, 50}, {1, 0}, {10, 20, 30}},  // pins of others
+      {{10, 20, 30, 40}, {30}, {1, 20}, {10}},
+  };
+  for (const auto& [committed, pinned, policy, victims] : cases) {
+    EXPECT_EQ(plan_prune(committed, 40, policy, pinned), victims)
+        << testing::PrintToString(committed) << " pinned " << testing::PrintToString(pinned);
+  }
+}
+
+TEST(Pruning, P2_PassesOverOtherRunsAndAsksOnlyAboutThoseThatDecide) {
+  Episodes asked;
+  const auto of_this_run = [&](Episode episode) {
+    asked.push_back(episode);
+    return episode != 60 && episode != 20;  // another run's
+  };
+  const Episodes victims = plan_prune({10, 20, 30, 40, 50, 60, 70, 80}, 80, {2, 40}, {80, 30}, of_this_run);
+  EXPECT_EQ(victims, Episodes{10});
+  // 80 and 30 are pinned, 40 is a milestone: none of them needs an answer.
+  EXPECT_EQ(asked, (Episodes{70, 60, 50, 20, 10}));
 }
 
 }  // namespace

@@ -260,6 +260,35 @@ TEST(GoingBack, P1_EndsInOneStateOrTheOtherWheneverThePowerGoes) {
   }
 }
 
+TEST(GoingBack, TakesThePinsAlongWhereverTheProcessDies) {
+  for (std::size_t at = 1;; ++at) {
+    SCOPED_TRACE("death at change " + std::to_string(at));
+    const TemporaryDirectory temporary;
+    const auto path = temporary.path() / "models";
+    fill(path);
+    write_text(path / pin_name(9), "");
+    write_text(path / pin_name(100), "");
+    FakeFileSystem fake;
+    try {
+      Models models(path, fake);
+      fake.plan({Fault::Kind::death, Fault::Calls::changes, 0, at, false});
+      ASSERT_TRUE(models.writer.set_aside_newer_than(10, kByProfit));
+    } catch (const ProcessDied&) {
+    }
+    const bool pair_stands = fs::exists(path / sidecar_name(100)) || fs::exists(path / archive_name(100));
+    EXPECT_TRUE(!pair_stands || fs::exists(path / pin_name(100))) << "a pinned pair stands without its pin";
+    const bool under_way = fs::exists(path / kIntentFile) || !pair_stands;
+    Models models(path);
+    ASSERT_TRUE(models.writer.recover());
+    EXPECT_TRUE(fs::exists(path / pin_name(9)));
+    EXPECT_EQ(fs::exists(path / pin_name(100)), !under_way);
+    bool moved = false;
+    for (const std::string& name : names_below(path)) moved = moved || name.ends_with("/model_ep100.pin");
+    EXPECT_EQ(moved, under_way);
+    if (!fake.fired()) break;
+  }
+}
+
 TEST(AnIntent, IsRefusedWhenItWouldMoveAnythingElsewhere) {
   const std::string right = to_json(Intent{10, "2026-newer-than-ep10", "profit", true});
   ASSERT_EQ(*parse_intent(right, "i"), (Intent{10, "2026-newer-than-ep10", "profit", true}));
@@ -296,6 +325,7 @@ TEST(Quarantine, TakesOnlyWhatIsProvenDamagedAndDeletesNothing) {
   fill(path);
   fs::remove(path / archive_name(100));  // the best model is another name of the same file
   write_text(path / archive_name(100), "damaged");
+  write_text(path / pin_name(100), "");
   Models models(path);
   const Rejection rejected[] = {
       {100, "damaged", Damage::proven}, {10, "unreadable", Damage::unproven}, {77, "vanished", Damage::proven}};
@@ -308,6 +338,7 @@ TEST(Quarantine, TakesOnlyWhatIsProvenDamagedAndDeletesNothing) {
     if (name.ends_with("model_ep100.pt")) kept = content == "damaged";
   }
   EXPECT_TRUE(kept);
+  EXPECT_TRUE(models.store.list()->pinned.empty()) << "its pin goes along";
 }
 
 }  // namespace

@@ -173,6 +173,26 @@ TEST_F(AStore, VerifiesASidecarAgainstTheNumberInItsName) {
   EXPECT_FALSE(models_.store.read_sidecar(10));
 }
 
+// Choosing costs the same however many there are, as long as the newest is valid.
+TEST_F(AStore, ReadsOnlyTheNewestWhenThatIsValid) {
+  const auto calls = [&] {
+    FakeFileSystem counting;
+    const auto directory = Directory::open(path(), Directory::Create::no, counting);
+    EXPECT_EQ(Store(*directory).choose_newest(kRun)->newest->sidecar.episode, 1000);
+    return counting.counted_calls();
+  };
+  commit(models_, 1000);
+  const std::size_t alone = calls();
+  for (Episode episode = 1; episode <= 50; ++episode) commit(models_, episode);
+  write_text(path() / pin_name(7), "");
+  EXPECT_EQ(calls(), alone);
+  replace(file(1000), "damaged");  // the control: what is read is counted
+  FakeFileSystem counting;
+  const auto directory = Directory::open(path(), Directory::Create::no, counting);
+  EXPECT_EQ(Store(*directory).choose_newest(kRun)->newest->sidecar.episode, 50);
+  EXPECT_GT(counting.counted_calls(), alone);
+}
+
 TEST_F(AStore, SelectsWhatASelectorMeans) {
   for (const Episode episode : {10, 20}) commit(models_, episode);
   ASSERT_TRUE(models_.writer.commit_best(small_archive(10), sidecar_for(10, 1.0)));
