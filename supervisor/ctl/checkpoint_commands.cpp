@@ -1,13 +1,17 @@
-// supervisorctl checkpoints: reads the models directory itself, so it works with no daemon running.
+// supervisorctl checkpoints: looks at the models directory itself, so it works with no daemon running. Pinning is all
+// that it changes there.
 #include <cstdio>
 #include <utility>
 
-#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "common/checkpoint/archive_reader.h"
+#include "common/checkpoint/pins.h"
 #include "common/checkpoint/store.h"
 #include "supervisor/ctl/commands.h"
+#include "supervisor/ctl/documents.h"
 #include "supervisor/ctl/render.h"
 
 namespace ts::ctl {
@@ -15,16 +19,35 @@ namespace {
 
 namespace json = boost::json;
 using checkpoint::Directory;
+using checkpoint::Episode;
 using checkpoint::Store;
+using checkpoint::Verified;
 
 Exit complain(const Error& error, Exit status) {
   std::fprintf(stderr, "supervisorctl: %s\n", error.message.c_str());
   return status;
 }
 
-CheckpointRow row_of(std::string name, const Result<checkpoint::Sidecar>& sidecar) {
-  return sidecar ? CheckpointRow{std::move(name), *sidecar, ""}
-                 : CheckpointRow{std::move(name), {}, sidecar.error().message};
+// For a selector that names nothing usable.
+Exit refuse(const Error& error, const Store& store) {
+  std::fprintf(stderr, "supervisorctl: %s (%s)\n", error.message.c_str(), store.list_usable().c_str());
+  return Exit::usage;
+}
+
+void say(const json::object& document, bool as_json, const std::string& text) {
+  std::fputs(as_json ? pretty_json(document).c_str() : text.c_str(), stdout);
+}
+
+template <class Command>
+Exit with_store(const config::Config& config, Command&& command) {
+  const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::no);
+  if (!directory) return complain(directory.error(), Exit::failed);
+  return command(Store(*directory));
+}
+
+CheckpointRow row_of(std::string name, const Result<checkpoint::Sidecar>& sidecar, bool pinned) {
+  return sidecar ? CheckpointRow{std::move(name), *sidecar, "", pinned}
+                 : CheckpointRow{std::move(name), {}, sidecar.error().message, pinned};
 }
 
 // Sidecars only: `verify` is the verb that reads every byte.
@@ -33,82 +56,155 @@ Result<std::vector<CheckpointRow>> read_rows(const Store& store) {
   if (!listing) return listing.error();
   std::vector<CheckpointRow> rows;
   for (auto at = listing->episodes.rbegin(); at != listing->episodes.rend(); ++at) {
-    rows.push_back(row_of("ep" + std::to_string(at->first), store.read_sidecar(at->first)));
+    rows.push_back(row_of("ep" + std::to_string(at->first), store.read_sidecar(at->first), at->second.pin));
     if (!at->second.archive) rows.back().problem = "its .pt file is missing";
   }
-  if (listing->best_archive || listing->best_sidecar) rows.push_back(row_of("best", store.read_best_sidecar()));
+  if (listing->best_archive || listing->best_sidecar) rows.push_back(row_of("best", store.read_best_sidecar(), false));
   return rows;
 }
 
-json::object row_json(const CheckpointRow& row) {
-  json::object out;
-  out["name"] = row.name;
-  out["problem"] = row.problem.empty() ? json::value(nullptr) : json::value(row.problem);
-  // Through our own reader: Boost 1.81 reads some doubles off in the last digit.
-  const auto sidecar = parse_json(checkpoint::to_json(row.sidecar), row.name, checkpoint::kSidecarBytesMax);
-  out["sidecar"] = row.problem.empty() && sidecar ? *sidecar : json::value(nullptr);
+Result<Verified> select(const Store& store, const std::string& text) {
+  const auto selector = checkpoint::parse_selector(text);
+  if (!selector) return selector.error();
+  return store.select(*selector, "");
+}
+
+ReadCheckpoint read_checkpoint(const Store& store, const std::string& selector, const Verified& verified) {
+  ReadCheckpoint out{selector, verified.archive_name, verified.sidecar, verified.is_foreign(), false};
+  if (out.foreign) {
+    out.path = selector;
+    return out;
+  }
+  out.path = store.directory().path_of(verified.archive_name);
+  const auto file = checkpoint::parse_episode_file(verified.archive_name);
+  const auto listing = store.list();
+  out.pinned = file && listing && listing->pinned.contains(file->episode);
   return out;
+}
+
+// The episode whose pair `text` means. The best model is never pruned, so pinning it means the pair it came from.
+Result<Episode> episode_of(const Store& store, const std::string& text) {
+  const auto selector = checkpoint::parse_selector(text);
+  if (!selector) return selector.error();
+  if (const auto* at = std::get_if<checkpoint::AtEpisode>(&*selector)) return at->episode;
+  const auto verified = store.select(*selector, "");
+  if (!verified) return verified.error();
+  if (verified->is_foreign()) {
+    return make_error(ErrorKind::not_found, escape_control(text) + " is no checkpoint of " +
+                                                store.directory().path_of("") + ", so nothing would ever prune it.");
+  }
+  const Episode episode = verified->sidecar.episode;
+  if (verified->archive_name != checkpoint::kBestArchive) return episode;
+  const auto pair = store.verify(episode);
+  if (pair && pair->sidecar.digest == verified->sidecar.digest) return episode;
+  return make_error(ErrorKind::not_found, "the best model is that of episode " + std::to_string(episode) +
+                                              ", and there is no ep" + std::to_string(episode) + " with its content; " +
+                                              verified->archive_name + " itself is never pruned.");
+}
+
+Exit say_pin(const Store& store, Episode episode, bool pinned, bool changed, bool as_json) {
+  const std::string name = "ep" + std::to_string(episode);
+  std::string text = name + " is pinned: pruning leaves it alone.\n";
+  if (pinned && !changed) text = name + " was pinned already.\n";
+  if (!pinned) text = name + " is no longer pinned; the next pruning treats it like any other.\n";
+  say(pin_document(store.directory().path().string(), episode, pinned, changed), as_json, text);
+  return Exit::ok;
 }
 
 }  // namespace
 
 Exit list_checkpoints(const config::Config& config, bool as_json) {
-  const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::no);
-  if (!directory) return complain(directory.error(), Exit::failed);
-  const auto rows = read_rows(Store(*directory));
-  if (!rows) return complain(rows.error(), Exit::failed);
-  if (as_json) {
-    json::array list;
-    for (const CheckpointRow& row : *rows) list.push_back(row_json(row));
-    json::object out;
-    out["format"] = 1;
-    out["directory"] = config.checkpoints.directory.string();
-    out["checkpoints"] = std::move(list);
-    std::fputs(pretty_json(out).c_str(), stdout);
-  } else if (rows->empty()) {
-    std::printf("There is no checkpoint in %s/.\n", escape_control(config.checkpoints.directory.string()).c_str());
-  } else {
-    std::fputs(render_checkpoints(*rows, config.checkpoints.best_metric).c_str(), stdout);
-  }
-  return Exit::ok;
-}
-
-Exit show_checkpoint(const config::Config& config, const std::string& text) {
-  const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::no);
-  if (!directory) return complain(directory.error(), Exit::failed);
-  const auto selector = checkpoint::parse_selector(text);
-  if (!selector) return complain(selector.error(), Exit::usage);
-  const auto chosen = Store(*directory).select(*selector, "");
-  if (!chosen) return complain(chosen.error(), Exit::usage);
-  std::fputs(checkpoint::to_json(chosen->sidecar).c_str(), stdout);
-  return Exit::ok;
-}
-
-Exit verify_checkpoints(const config::Config& config, const std::optional<std::string>& text) {
-  const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::no);
-  if (!directory) return complain(directory.error(), Exit::failed);
-  const Store store(*directory);
-  std::vector<std::string> names;
-  if (text) {
-    names.push_back(*text);
-  } else {
+  return with_store(config, [&](const Store& store) {
     const auto rows = read_rows(store);
     if (!rows) return complain(rows.error(), Exit::failed);
-    for (const CheckpointRow& row : *rows) names.push_back(row.name);
-  }
-  bool all_valid = true;
-  bool all_there = true;
-  for (const std::string& name : names) {
-    const auto selector = checkpoint::parse_selector(name);
-    if (!selector) return complain(selector.error(), Exit::usage);
-    const auto verified = store.select(*selector, "");
-    all_valid = all_valid && verified.has_value();
-    all_there = all_there && (verified || verified.error().kind != ErrorKind::not_found);
-    std::printf("%s: %s\n", escape_control(name).c_str(),
-                verified ? "valid" : ("NOT valid: " + verified.error().message).c_str());
-  }
-  if (text && !all_there) return Exit::usage;
-  return all_valid ? Exit::ok : Exit::failed;
+    const std::string directory = store.directory().path().string();
+    say(list_document(directory, *rows), as_json,
+        rows->empty() ? "There is no checkpoint in " + escape_control(directory) + "/.\n"
+                      : render_checkpoints(*rows, config.checkpoints.best_metric));
+    return Exit::ok;
+  });
+}
+
+Exit show_checkpoint(const config::Config& config, const std::string& selector, bool as_json) {
+  return with_store(config, [&](const Store& store) {
+    const auto chosen = select(store, selector);
+    if (!chosen) return refuse(chosen.error(), store);
+    const ReadCheckpoint checkpoint = read_checkpoint(store, selector, *chosen);
+    const auto archive =
+        checkpoint::read_archive(chosen->archive.bytes(), checkpoint.path, checkpoint::CrcCheck::already_digested);
+    if (!archive) return complain(archive.error(), Exit::failed);
+    const json::object document = show_document(checkpoint, checkpoint::list_tensors(archive->root));
+    say(document, as_json, render_checkpoint(document));
+    return Exit::ok;
+  });
+}
+
+Exit verify_checkpoints(const config::Config& config, const std::optional<std::string>& selector, bool as_json) {
+  return with_store(config, [&](const Store& store) {
+    std::vector<std::string> names;
+    if (selector) {
+      names.push_back(*selector);
+    } else {
+      const auto rows = read_rows(store);
+      if (!rows) return complain(rows.error(), Exit::failed);
+      for (const CheckpointRow& row : *rows) names.push_back(row.name);
+    }
+    std::vector<Finding> findings;
+    for (const std::string& name : names) {
+      const auto verified = select(store, name);
+      if (selector && !verified && verified.error().kind == ErrorKind::not_found) {
+        return refuse(verified.error(), store);
+      }
+      findings.push_back({name, verified ? "" : verified.error().message});
+    }
+    const json::object document = verify_document(store.directory().path().string(), findings);
+    say(document, as_json, render_verification(document));
+    return bool_member(document, "valid").value_or(false) ? Exit::ok : Exit::failed;
+  });
+}
+
+Exit diff_checkpoints(const config::Config& config, const std::string& a, const std::string& b, bool as_json) {
+  return with_store(config, [&](const Store& store) {
+    const auto left = select(store, a);
+    if (!left) return refuse(left.error(), store);
+    const auto right = select(store, b);
+    if (!right) return refuse(right.error(), store);
+    const ReadCheckpoint read_left = read_checkpoint(store, a, *left);
+    const ReadCheckpoint read_right = read_checkpoint(store, b, *right);
+    const auto digested = checkpoint::CrcCheck::already_digested;
+    const auto left_archive = checkpoint::read_archive(left->archive.bytes(), read_left.path, digested);
+    if (!left_archive) return complain(left_archive.error(), Exit::failed);
+    const auto right_archive = checkpoint::read_archive(right->archive.bytes(), read_right.path, digested);
+    if (!right_archive) return complain(right_archive.error(), Exit::failed);
+    const json::object document =
+        diff_document(read_left, read_right, checkpoint::compare(left_archive->root, right_archive->root));
+    say(document, as_json, render_difference(document));
+    return Exit::ok;
+  });
+}
+
+Exit pin_checkpoint(const config::Config& config, const std::string& selector, bool as_json) {
+  return with_store(config, [&](const Store& store) {
+    const auto episode = episode_of(store, selector);
+    if (!episode) return refuse(episode.error(), store);
+    const auto change = checkpoint::pin(store.directory(), *episode);
+    if (change) return say_pin(store, *episode, true, *change == checkpoint::PinChange::made, as_json);
+    const ErrorKind kind = change.error().kind;
+    const bool no_valid_pair = kind == ErrorKind::not_found || kind == ErrorKind::checkpoint;
+    return no_valid_pair ? refuse(change.error(), store) : complain(change.error(), Exit::failed);
+  });
+}
+
+Exit unpin_checkpoint(const config::Config& config, const std::string& selector, bool as_json) {
+  return with_store(config, [&](const Store& store) {
+    const auto episode = episode_of(store, selector);
+    if (!episode) return refuse(episode.error(), store);
+    const auto change = checkpoint::unpin(store.directory(), *episode);
+    if (!change) return complain(change.error(), Exit::failed);
+    if (*change == checkpoint::PinChange::made) return say_pin(store, *episode, false, true, as_json);
+    return complain(make_error(ErrorKind::not_found, "ep" + std::to_string(*episode) + " is not pinned."),
+                    Exit::failed);
+  });
 }
 
 }  // namespace ts::ctl

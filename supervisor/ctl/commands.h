@@ -33,9 +33,16 @@ Exit stop(const Client& client, const WaitOptions& wait);
 Exit fresh(const Client& client, const WaitOptions& wait);
 Exit restart(const Client& client, const std::optional<std::string>& from, const WaitOptions& wait);
 
-// These read the directory themselves, with or without a daemon.
+// These look at the directory themselves, with or without a daemon. A selector that names nothing usable is refused
+// with the list of those that do.
 Exit list_checkpoints(const config::Config& config, bool as_json);
-Exit show_checkpoint(const config::Config& config, const std::string& selector);
-Exit verify_checkpoints(const config::Config& config, const std::optional<std::string>& selector);
+Exit show_checkpoint(const config::Config& config, const std::string& selector, bool as_json);
+Exit verify_checkpoints(const config::Config& config, const std::optional<std::string>& selector, bool as_json);
+// Exit::ok whenever the two could be compared, identical or not.
+Exit diff_checkpoints(const config::Config& config, const std::string& a, const std::string& b, bool as_json);
+
+// What pruning leaves alone; a trainer may be running meanwhile.
+Exit pin_checkpoint(const config::Config& config, const std::string& selector, bool as_json);
+Exit unpin_checkpoint(const config::Config& config, const std::string& selector, bool as_json);
 
 }  // namespace ts::ctl

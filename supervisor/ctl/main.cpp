@@ -32,6 +32,7 @@ struct Arguments {
   int timeout_s = 120;
   std::string from;
   std::string selector;
+  std::string other_selector;  // diff: the second one
 };
 
 ts::Result<ts::config::Config> load(const Arguments& arguments) {
@@ -74,6 +75,50 @@ int with_config(const Arguments& arguments, Command&& command) {
 
 std::optional<std::string> given(const std::string& text) {
   return text.empty() ? std::nullopt : std::optional<std::string>(text);
+}
+
+template <class On>
+void add_checkpoint_verbs(CLI::App& app, Arguments& arguments, On&& on) {
+  auto* checkpoints =
+      app.add_subcommand("checkpoints", "List, show, verify, compare or pin checkpoints; needs no supervisor");
+  checkpoints->require_subcommand(0, 1);
+  const auto json_flag = [&](CLI::App* verb) { verb->add_flag("--json", arguments.json, "As JSON (format 1)"); };
+  json_flag(checkpoints);
+  const auto add = [&](const char* name, const char* help) {
+    auto* verb = checkpoints->add_subcommand(name, help);
+    json_flag(verb);
+    return verb;
+  };
+  const char* const selector_help = "latest, best, ep200 or a .pt file";
+  add("list", "What there is (the default)");
+  auto* show = add("show", "What one holds, after verifying it");
+  show->add_option("selector", arguments.selector, selector_help)->required();
+  auto* verify = add("verify", "Read every byte and compare digests");
+  verify->add_option("selector", arguments.selector, "latest, best, ep200 or a .pt file (default: all)");
+  auto* diff = add("diff",
+                   "Which tensors of two differ and by how much, and their metrics side by side; "
+                   "exit status 0 when they could be compared, identical or not");
+  diff->add_option("a", arguments.selector, selector_help)->required();
+  diff->add_option("b", arguments.other_selector, selector_help)->required();
+  auto* pin = add("pin", "Keep one from ever being pruned; training may go on meanwhile");
+  pin->add_option("selector", arguments.selector, "latest, best, ep200 or a .pt file in the models directory")
+      ->required();
+  auto* unpin = add("unpin", "Let pruning have it again; exit status 1 if it is not pinned");
+  unpin->add_option("selector", arguments.selector, "latest, best, ep200 or a .pt file in the models directory")
+      ->required();
+  on(checkpoints, [&arguments, show, verify, diff, pin, unpin] {
+    return with_config(arguments, [&](const auto& loaded) {
+      const bool json = arguments.json;
+      if (show->parsed()) return ts::ctl::show_checkpoint(loaded, arguments.selector, json);
+      if (verify->parsed()) return ts::ctl::verify_checkpoints(loaded, given(arguments.selector), json);
+      if (diff->parsed()) {
+        return ts::ctl::diff_checkpoints(loaded, arguments.selector, arguments.other_selector, json);
+      }
+      if (pin->parsed()) return ts::ctl::pin_checkpoint(loaded, arguments.selector, json);
+      if (unpin->parsed()) return ts::ctl::unpin_checkpoint(loaded, arguments.selector, json);
+      return ts::ctl::list_checkpoints(loaded, json);
+    });
+  });
 }
 
 int run(int argc, char** argv) {
@@ -119,22 +164,7 @@ int run(int argc, char** argv) {
   on(waiting(app.add_subcommand("fresh", "Start over; all checkpoints are set aside, not deleted")),
      [&] { return with_client(arguments, [&](const auto& client) { return ts::ctl::fresh(client, wait()); }); });
 
-  auto* checkpoints = app.add_subcommand("checkpoints", "List, show or verify checkpoints; needs no supervisor");
-  checkpoints->require_subcommand(0, 1);
-  checkpoints->add_flag("--json", arguments.json, "As JSON (format 1)");
-  auto* list = checkpoints->add_subcommand("list", "What there is (the default)");
-  list->add_flag("--json", arguments.json, "As JSON (format 1)");
-  auto* show = checkpoints->add_subcommand("show", "The sidecar of one, after verifying it");
-  show->add_option("selector", arguments.selector, "latest, best, ep200 or a .pt file")->required();
-  auto* verify = checkpoints->add_subcommand("verify", "Read every byte and compare digests");
-  verify->add_option("selector", arguments.selector, "latest, best, ep200 or a .pt file (default: all)");
-  on(checkpoints, [&] {
-    return with_config(arguments, [&](const auto& loaded) {
-      if (show->parsed()) return ts::ctl::show_checkpoint(loaded, arguments.selector);
-      if (verify->parsed()) return ts::ctl::verify_checkpoints(loaded, given(arguments.selector));
-      return ts::ctl::list_checkpoints(loaded, arguments.json);
-    });
-  });
+  add_checkpoint_verbs(app, arguments, on);
 
   auto* config_verb = app.add_subcommand("config", "The configuration file; needs no supervisor");
   config_verb->require_subcommand(1);

@@ -6,6 +6,7 @@
 
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "supervisor/ctl/columns.h"
 
 namespace ts::ctl {
 namespace {
@@ -70,11 +71,6 @@ std::string restarts_line(const json::object& restarts) {
   return std::to_string(total) + (causes.empty() ? "" : " (" + causes + ")");
 }
 
-std::string padded(std::string text, std::size_t width) {
-  if (text.size() < width) text.append(width - text.size(), ' ');
-  return text;
-}
-
 }  // namespace
 
 std::string render_status(const json::object& status) {
@@ -108,23 +104,6 @@ std::string render_status(const json::object& status) {
                      : "nothing was resumed and saved yet");
   row("run", text_of(status, "run_id") + ", supervisor process " +
                  std::to_string(integer_member(status, "supervisor_pid").value_or(0)));
-  return out;
-}
-
-std::string render_checkpoints(const std::vector<CheckpointRow>& rows, const std::string& metric) {
-  std::string out = padded("NAME", 10) + padded("EPISODE", 9) + padded("SAVED", 26) + padded("SIZE", 12) +
-                    padded(escape_control(metric), 12) + "WHY\n";
-  for (const CheckpointRow& row : rows) {
-    out += padded(row.name, 10);
-    if (!row.problem.empty()) {
-      out += "not usable: " + row.problem + "\n";
-      continue;
-    }
-    const auto value = number_member(row.sidecar.metrics, metric);
-    out += padded(std::to_string(row.sidecar.episode), 9) + padded(escape_control(row.sidecar.created), 26) +
-           padded(human_bytes(row.sidecar.bytes), 12) + padded(value ? format_fixed(*value, 3) : "-", 12) +
-           std::string(checkpoint::to_string(row.sidecar.reason)) + "\n";
-  }
   return out;
 }
 

@@ -16,8 +16,14 @@ struct CheckpointRow {
   std::string name;  // "ep250", "best"
   checkpoint::Sidecar sidecar;
   std::string problem;  // empty when there is none
+  bool pinned = false;
 };
 
 std::string render_checkpoints(const std::vector<CheckpointRow>& rows, const std::string& metric);
+
+// The documents of documents.h. Members that are missing or of another type are passed over.
+std::string render_checkpoint(const boost::json::object& document);
+std::string render_verification(const boost::json::object& document);
+std::string render_difference(const boost::json::object& document);
 
 }  // namespace ts::ctl

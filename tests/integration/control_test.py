@@ -238,11 +238,19 @@ class Checkpoints(ControlTest):
             self.assertRegex(said, rf"(?m)^{name} +\d+ +20\d\d-")
         rows = {row["name"]: row["sidecar"] for row in self.json_of("checkpoints", "list", "--json")["checkpoints"]}
         self.assertEqual(rows["ep20"], self.sidecar("model_ep20"))
-        self.assertEqual(self.json_of("checkpoints", "show", "ep20"), self.sidecar("model_ep20"))
-        self.assertEqual(self.json_of("checkpoints", "show", "best")["reason"], "best")
-        self.assertEqual(self.json_of("checkpoints", "show", "latest")["episode"], 30)
+        shown = self.json_of("checkpoints", "show", "ep20", "--json")
+        self.assertEqual((shown["format"], shown["path"], shown["pinned"]), (1, "models/model_ep20.pt", False))
+        self.assertEqual(shown["sidecar"], self.sidecar("model_ep20"))
+        self.assertIn({"name": "model.weight", "dtype": "float32", "shape": [8, 4]}, shown["tensors"])
+        self.assertEqual(self.json_of("checkpoints", "show", "best", "--json")["sidecar"]["reason"], "best")
+        self.assertEqual(self.json_of("checkpoints", "show", "latest", "--json")["sidecar"]["episode"], 30)
+        said = self.ask(OK, "checkpoints", "show", "ep20")
+        for row in (r"(?m)^models/model_ep20\.pt: valid$", r"episode +20 of 30", r"model\.weight +float32 \[8, 4\]"):
+            self.assertRegex(said, row)
         self.assertEqual(self.ask(OK, "checkpoints", "verify", "ep20"), "ep20: valid\n")
         self.assertEqual(self.ask(OK, "checkpoints", "verify").count(": valid\n"), 4)
+        verified = self.json_of("checkpoints", "verify", "--json")
+        self.assertEqual((verified["format"], verified["valid"], len(verified["checkpoints"])), (1, True, 4))
 
     def json_of(self, *arguments):
         return json.loads(self.ask(OK, *arguments))
@@ -262,6 +270,9 @@ class Checkpoints(ControlTest):
         self.assertRegex(said, r"ep20: NOT valid: .*cut short")
         self.assertIn("ep30: valid", said)
         self.ask(FAILED, "checkpoints", "verify", "ep20")
+        verified = {row["name"]: row for row in json.loads(self.ask(FAILED, "checkpoints", "verify", "--json"))["checkpoints"]}
+        self.assertIn("cut short", verified["ep20"]["problem"])
+        self.assertTrue(verified["ep30"]["valid"])
         self.ask(USAGE, "checkpoints", "show", "ep20")
         self.ask(USAGE, "checkpoints", "show", "ep99")
         self.ask(USAGE, "checkpoints", "verify", "sideways")
@@ -269,6 +280,113 @@ class Checkpoints(ControlTest):
     def test_without_a_directory(self):
         said = self.ask(FAILED, "checkpoints")
         self.assertIn("models", said)
+
+
+class Pins(ControlTest):
+    """P2: what is pinned is not pruned, and pinning needs nobody's leave: not the trainer's, not a supervisor's."""
+
+    def setUp(self):
+        super().setUp()
+        self.configure(checkpoints={"max_keep": 2})
+
+    def pinned(self):
+        rows = json.loads(self.ask(OK, "checkpoints", "list", "--json"))["checkpoints"]
+        return [row["name"] for row in rows if row["pinned"]]
+
+    def train_to(self, episodes):
+        self.configure(training={"episodes": episodes})
+        self.supervise("--exit-when-done").ends(0)
+
+    def test_a_pin_survives_the_pruning_of_a_run_and_unpin_lets_it_go(self):
+        self.train_to(20)
+        self.assertIn("ep10 is pinned", self.ask(OK, "checkpoints", "pin", "ep10"))
+        self.assertIn("already", self.ask(OK, "checkpoints", "pin", "10"))
+        before = self.pair(10)[0].read_bytes()
+        self.train_to(60)
+        self.assertEqual(self.episodes(), [10, 50, 60])
+        self.assertEqual(self.pair(10)[0].read_bytes(), before)
+        self.assertEqual(self.pinned(), ["ep10"])
+        self.assertRegex(self.ask(OK, "checkpoints"), r"(?m)^ep10 .*, pinned$")
+        unpinned = json.loads(self.ask(OK, "checkpoints", "unpin", "ep10", "--json"))
+        self.assertEqual((unpinned["format"], unpinned["name"], unpinned["pinned"], unpinned["changed"]),
+                         (1, "ep10", False, True))
+        self.train_to(80)
+        self.assertEqual(self.episodes(), [70, 80])
+        self.assertEqual([name for name in self.names() if name.endswith(".pin")], [])
+
+    def test_beside_a_running_trainer(self):
+        self.configure(worker={"command": self.toy("--step-ms", 5)})
+        supervisor = self.running(beyond=12)
+        self.ask(OK, "checkpoints", "pin", "latest")
+        [name] = self.pinned()
+        episode = int(name[2:])
+        self.running_worker(beyond=episode + 45)
+        self.assertIn(episode, self.episodes())
+        self.end(supervisor)
+        self.assertEqual(self.ask(OK, "checkpoints", "verify", name), f"{name}: valid\n")
+
+    def test_a_pin_goes_along_when_its_pair_is_set_aside(self):
+        self.configure(checkpoints={"max_keep": 10})
+        self.train_to(30)
+        self.ask(OK, "checkpoints", "pin", "ep20")
+        self.supervise("--fresh", "--exit-when-done").ends(0)
+        self.assertEqual(self.pinned(), [])
+        self.assertIn("model_ep20.pin", self.set_aside("superseded"))
+
+    def test_what_cannot_be_pinned_is_refused_with_the_valid_ones(self):
+        self.train_to(40)
+        before = set(self.contents())
+        foreign = self.folder / "other.pt"
+        foreign.write_bytes(self.pair(40)[0].read_bytes())
+        for target, why in (("ep7", "there is no checkpoint models/model_ep7.pt"), ("sideways", "does not name"),
+                            (foreign, "is no checkpoint of models")):
+            said = self.ask(USAGE, "checkpoints", "pin", target)
+            self.assertIn(why, said)
+            self.assertRegex(said, r"valid ones in models/?: ep40, ep30, best")
+        best = self.sidecar("best_model")["episode"]
+        if best in self.episodes():
+            self.ask(OK, "checkpoints", "pin", "best")
+            self.assertEqual(self.pinned(), [f"ep{best}"])
+            self.ask(OK, "checkpoints", "unpin", "best")
+        else:
+            self.assertIn(f"the best model is that of episode {best}", self.ask(USAGE, "checkpoints", "pin", "best"))
+        self.assertIn("ep40 is not pinned", self.ask(FAILED, "checkpoints", "unpin", "ep40"))
+        self.assertEqual(set(self.contents()), before)
+
+
+class Diff(ControlTest):
+    def setUp(self):
+        super().setUp()
+        self.configure(training={"episodes": 30})
+        self.supervise("--exit-when-done").ends(0)
+
+    def test_two_episodes_differ_and_one_is_identical_with_itself(self):
+        said = self.ask(OK, "checkpoints", "diff", "ep10", "ep20")
+        self.assertRegex(said, r"\Adifferent: \d of \d tensors\n")
+        self.assertRegex(said, r"(?m)^model\.weight +float32 \[8, 4\] +\d+ of 32 ")
+        self.assertRegex(said, r"(?m)^episode +10 +20$")
+        difference = json.loads(self.ask(OK, "checkpoints", "diff", "ep10", "ep20", "--json"))
+        self.assertEqual((difference["format"], difference["identical"]), (1, False))
+        self.assertEqual(difference["a"]["sidecar"], self.sidecar("model_ep10"))
+        self.assertEqual(difference["metrics"]["profit"],
+                         {side: self.sidecar(f"model_ep{n}")["metrics"]["profit"] for side, n in (("a", 10), ("b", 20))})
+        rows = {row["name"]: row for row in difference["differences"]}
+        self.assertEqual((rows["episode"]["differing"], rows["episode"]["max_abs"]), (1, 10.0))
+        self.assertEqual(rows["model.weight"]["a"], {"dtype": "float32", "shape": [8, 4]})
+        self.assertGreater(rows["model.weight"]["max_abs"], 0.0)
+
+        copy = self.folder / "copy.pt"
+        copy.write_bytes(self.pair(10)[0].read_bytes())
+        for other in ("ep10", "models/model_ep10.pt", copy):
+            self.assertRegex(self.ask(OK, "checkpoints", "diff", "ep10", other), r"\Aidentical: all \d tensors")
+            same = json.loads(self.ask(OK, "checkpoints", "diff", "ep10", other, "--json"))
+            self.assertEqual((same["identical"], same["differences"]), (True, []))
+
+    def test_a_bad_selector_is_refused_with_the_valid_ones(self):
+        for arguments in (("ep10", "ep99"), ("sideways", "ep10"), ("best", "none/x.pt")):
+            said = self.ask(USAGE, "checkpoints", "diff", *arguments)
+            self.assertRegex(said, r"valid ones in models/?: ep30, ep20, ep10, best")
+        self.ask(USAGE, "checkpoints", "diff", "ep10")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@
 #include <boost/json/parse.hpp>
 #include <gtest/gtest.h>
 
+#include "supervisor/ctl/documents.h"
+
 namespace ts::ctl {
 namespace {
 
@@ -85,6 +87,137 @@ TEST(TheListOfCheckpoints, HasARowForEachAndAReasonForTheUnusable) {
   EXPECT_TRUE(contains(out, "ep240     not usable: its .pt file is missing"));
   EXPECT_TRUE(contains(render_checkpoints({{"ep250", sidecar, ""}}, "accuracy"), " -  "));
   EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 3);
+}
+
+TEST(TheListOfCheckpoints, MarksThePinnedOnes) {
+  checkpoint::Sidecar sidecar;
+  sidecar.reason = checkpoint::SaveReason::schedule;
+  const std::string out = render_checkpoints(
+      {{"ep20", sidecar, "", true}, {"ep10", sidecar, ""}, {"ep5", {}, "it is cut short.", true}}, "profit");
+  EXPECT_TRUE(contains(out, "schedule, pinned\nep10"));
+  EXPECT_TRUE(contains(out, "schedule\nep5       pinned, but not usable: it is cut short."));
+}
+
+checkpoint::Sidecar sidecar_of(checkpoint::Episode episode, double profit) {
+  checkpoint::Sidecar sidecar;
+  sidecar.episode = episode;
+  sidecar.total_episodes = 300;
+  sidecar.run_id = "0123abcd";
+  sidecar.bytes = 3 * 1024;
+  sidecar.digest = "xxh3-128:0123";
+  sidecar.metrics["profit"] = profit;
+  sidecar.config["learning_rate"] = 0.001;
+  sidecar.exactness["threads"] = 1;
+  return sidecar;
+}
+
+ReadCheckpoint read_of(checkpoint::Episode episode, double profit) {
+  const std::string name = "ep" + std::to_string(episode);
+  return {name, "models/model_" + name + ".pt", sidecar_of(episode, profit), false, false};
+}
+
+// A weight that moved, a bias that changed its type, and one tensor more on either side.
+checkpoint::Comparison a_comparison() {
+  using checkpoint::DType;
+  using Kind = checkpoint::TensorDifference::Kind;
+  checkpoint::Comparison out;
+  out.tensors = 9;
+  out.differences = {{"model.0.weight", Kind::values, {{DType::float32, {32, 23}}}, {{DType::float32, {32, 23}}}, {}},
+                     {"model.0.bias", Kind::layout, {{DType::float32, {32}}}, {{DType::float64, {32}}}, {}},
+                     {"old", Kind::only_in_a, {{DType::int64, {}}}, {}, {}},
+                     {"new", Kind::only_in_b, {}, {{DType::int8, {2, 2}}}, {}}};
+  out.differences[0].elements = {736, 700, 3, 0.25, 0.125, 0.5};
+  return out;
+}
+
+TEST(TheDifference, SaysFirstWhetherThereIsOneAndThenWhere) {
+  const auto document = diff_document(read_of(10, 1.5), read_of(20, 2.5), a_comparison());
+  EXPECT_EQ(document.at("format").as_int64(), 1);
+  EXPECT_FALSE(document.at("identical").as_bool());
+  EXPECT_EQ(document.at("tensors").as_int64(), 9);
+  const auto& first = document.at("differences").as_array().at(0).as_object();
+  EXPECT_EQ(first.at("differing").as_int64(), 700);
+  EXPECT_EQ(first.at("max_abs").as_double(), 0.25);
+  EXPECT_EQ(document.at("differences").as_array().at(2).as_object().at("b"), nullptr);
+  EXPECT_EQ(document.at("metrics").at("profit").at("b").as_double(), 2.5);
+  EXPECT_TRUE(document.at("config").as_object().empty());
+
+  const std::string out = render_difference(document);
+  EXPECT_TRUE(out.starts_with("different: 4 of 9 tensors\n")) << out;
+  for (const auto* part :
+       {"model.0.weight  float32 [32, 23]  700 of 736  0.25     0.125  50%       3 of them NaN or infinite",
+        "model.0.bias: float32 [32] in ep10, float64 [32] in ep20", "old: only in ep10 (int64 number)",
+        "new: only in ep20 (int8 [2, 2])", "episode         10                    20",
+        "profit          1.5                   2.5", "config: the same", "exactness: the same"}) {
+    EXPECT_TRUE(contains(out, part)) << part << "\nis not in\n" << out;
+  }
+}
+
+TEST(TheDifference, OfEqualsIsTheWordIdentical) {
+  checkpoint::Comparison comparison;
+  comparison.tensors = 7;
+  ReadCheckpoint other = read_of(20, 1.5);
+  other.sidecar.config["learning_rate"] = 0.01;
+  other.sidecar.exactness["isa"] = "avx2";
+  const auto document = diff_document(read_of(10, 1.5), other, comparison);
+  const std::string out = render_difference(document);
+  EXPECT_TRUE(out.starts_with("identical: all 7 tensors are equal to the bit\n")) << out;
+  EXPECT_TRUE(contains(out, "config learning_rate  0.001")) << out;
+  EXPECT_TRUE(contains(out, "exactness isa         -")) << out;
+  EXPECT_FALSE(contains(out, "exactness threads")) << "those that are the same are left out";
+  EXPECT_FALSE(contains(out, "the same"));
+}
+
+TEST(TheDifference, OfAForeignFileHasNothingToSayOfASidecar) {
+  ReadCheckpoint foreign{"x.pt", "x.pt", {}, true, false};
+  const auto document = diff_document(foreign, read_of(20, 1.5), {});
+  EXPECT_EQ(document.at("a").at("sidecar"), nullptr);
+  EXPECT_EQ(document.at("facts").at("episode").at("a"), nullptr);
+  EXPECT_TRUE(contains(render_difference(document), "episode               -     20\n")) << render_difference(document);
+}
+
+TEST(TheCheckpointShown, NamesWhatItHolds) {
+  const std::int64_t steps = 7;
+  const std::vector<float> weight = {1.0F};
+  const auto document = show_document(read_of(250, 1.5), {{"model.weight", view_of(checkpoint::DType::float32, weight)},
+                                                          {"steps", checkpoint::view_of(steps)}});
+  const std::string out = render_checkpoint(document);
+  for (const auto* part : {"models/model_ep250.pt: valid", "250 of 300", "profit 1.5", "3.0 KiB", "pinned     no",
+                           "tensors    2", "model.weight  float32 [1]", "steps         int64 number"}) {
+    EXPECT_TRUE(contains(out, part)) << part << "\nis not in\n" << out;
+  }
+  EXPECT_TRUE(contains(render_checkpoint(show_document({"x.pt", "x.pt", {}, true, false}, {})), "no sidecar of ours"));
+}
+
+TEST(TheVerification, SaysItOfEachAndOfAll) {
+  const auto damaged = verify_document("models", {{"ep20", ""}, {"ep10", "it is cut short."}});
+  EXPECT_FALSE(damaged.at("valid").as_bool());
+  EXPECT_EQ(render_verification(damaged), "ep20: valid\nep10: NOT valid: it is cut short.\n");
+  EXPECT_TRUE(verify_document("models", {{"ep20", ""}}).at("valid").as_bool());
+}
+
+TEST(AHostileCheckpoint, CannotDriveTheTerminalNorBreakTheJson) {
+  const std::string evil = "\x1b[2J\xff\n";
+  checkpoint::Comparison comparison = a_comparison();
+  for (auto& difference : comparison.differences) difference.name = evil;
+  ReadCheckpoint checkpoint{evil, evil, sidecar_of(1, 1.0), false, true};
+  checkpoint.sidecar.run_id = checkpoint.sidecar.created = "\x1b[2J";
+  checkpoint.sidecar.metrics["\x1b]0;x"] = "\x1b";
+  checkpoint.sidecar.config["\x7f"] = boost::json::object{{"\x1b", "\x9b"}};
+  const std::int64_t number = 1;
+  for (const std::string& out : {render_difference(diff_document(checkpoint, read_of(2, 1.0), comparison)),
+                                 render_checkpoint(show_document(checkpoint, {{evil, checkpoint::view_of(number)}})),
+                                 render_verification(verify_document(evil, {{evil, ""}}))}) {
+    EXPECT_EQ(out.find_first_of("\x1b\x7f\x9b\xff"), std::string::npos) << out;
+  }
+  for (const std::string text :
+       {"{}", R"({"a":1,"b":[],"differences":[1,{},{"kind":"values"},{"kind":"layout","a":{"shape":7}}],
+                                      "metrics":{"x":1},"tensors":"y","sidecar":{},"checkpoints":[[],{}]})"}) {
+    const auto document = boost::json::parse(text).as_object();
+    EXPECT_FALSE(render_difference(document).empty());
+    EXPECT_FALSE(render_checkpoint(document).empty());
+    (void)render_verification(document);
+  }
 }
 
 TEST(AHostileSidecar, CannotDriveTheTerminal) {
