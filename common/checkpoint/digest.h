@@ -5,12 +5,32 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 
+struct XXH3_state_s;
+
 namespace ts::checkpoint {
 
-// "xxh3-128:" and 32 hexadecimal digits.
+// The digest of bytes that come one piece after another. Threading: none of its own.
+class Digester {
+ public:
+  Digester();
+
+  void update(std::span<const std::byte> piece);
+
+  // "xxh3-128:" and 32 hexadecimal digits, of all pieces so far.
+  std::string text() const;
+
+ private:
+  struct Free {
+    void operator()(XXH3_state_s* state) const;
+  };
+  std::unique_ptr<XXH3_state_s, Free> state_;
+};
+
+// The same of bytes that are all there.
 std::string digest_of(std::span<const std::byte> bytes);
 
 }  // namespace ts::checkpoint

@@ -2,20 +2,26 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "common/base/text.h"
+#include "common/checkpoint/digest.h"
 
 namespace ts::checkpoint {
 namespace {
 
 constexpr mode_t kFileMode = 0644;  // less the process's umask
 constexpr mode_t kDirectoryMode = 0755;
-constexpr std::size_t kWriteBytesMax = std::size_t{64} << 20;
+constexpr std::size_t kWriteBytesMax = std::size_t{8} << 20;     // after each, the device may begin
+constexpr std::size_t kReadPieceBytes = std::size_t{256} << 10;  // stays in the second-level cache
+constexpr std::size_t kHugeFrom = std::size_t{4} << 20;
+constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 
 std::string_view advice_for(int error) {
   switch (error) {
@@ -38,6 +44,27 @@ auto retry_interrupted(Call&& call) {
 }
 
 }  // namespace
+
+FileBytes::FileBytes(std::size_t size) {
+  if (size < kHugeFrom) {
+    data_ = {new (std::nothrow) std::byte[size], Free{0}};
+  } else {
+    const std::size_t mapped = (size + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+    void* memory = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return;
+    ::madvise(memory, mapped, MADV_HUGEPAGE);
+    data_ = {static_cast<std::byte*>(memory), Free{mapped}};
+  }
+  size_ = data_ ? size : 0;
+}
+
+void FileBytes::Free::operator()(std::byte* data) const {
+  if (mapped_bytes == 0) {
+    delete[] data;
+  } else {
+    ::munmap(data, mapped_bytes);
+  }
+}
 
 Error Directory::failure(std::string_view verb, std::string_view name, int negative_errno) const {
   const int error = -negative_errno;
@@ -147,17 +174,42 @@ Result<FileBytes> Directory::read_file(const std::string& name, std::uint64_t by
     return make_error(ErrorKind::unavailable,
                       "there is not enough memory to read " + path_of(name) + " (" + human_bytes(size) + ").");
   }
+  const auto filled = read_all(file->get(), name, contents.bytes());
+  if (!filled) return filled.error();
+  return contents;
+}
+
+Result<> Directory::read_all(int file, const std::string& name, std::span<std::byte> into) const {
   std::size_t filled = 0;
-  while (filled < size) {
+  while (filled < into.size()) {
     const std::int64_t count =
-        retry_interrupted([&] { return fs_->read(file->get(), contents.bytes().data() + filled, size - filled); });
+        retry_interrupted([&] { return fs_->read(file, into.data() + filled, into.size() - filled); });
     if (count < 0) return unreadable(name, static_cast<int>(count));
     if (count == 0) {
       return make_error(ErrorKind::checkpoint, path_of(name) + " became shorter while it was read.");
     }
     filled += static_cast<std::size_t>(count);
   }
-  return contents;
+  return {};
+}
+
+Result<std::string> Directory::digest_file(const std::string& name, std::uint64_t bytes) const {
+  std::uint64_t size = 0;
+  const auto file = open_regular(name, size);
+  if (!file) return file.error();
+  if (size != bytes) {
+    return make_error(ErrorKind::checkpoint, path_of(name) + " has " + std::to_string(size) + " bytes, " +
+                                                 std::to_string(bytes) + " were expected.");
+  }
+  Digester digester;
+  std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(bytes, kReadPieceBytes)));
+  for (std::uint64_t done = 0; done < bytes; done += buffer.size()) {
+    buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(bytes - done, kReadPieceBytes)));
+    const auto filled = read_all(file->get(), name, buffer);
+    if (!filled) return filled.error();
+    digester.update(buffer);
+  }
+  return digester.text();
 }
 
 Result<> Directory::write_and_sync(int file, const std::string& name, std::span<const std::byte> bytes) const {
@@ -171,6 +223,7 @@ Result<> Directory::write_and_sync(int file, const std::string& name, std::span<
     const std::int64_t count = retry_interrupted([&] { return fs_->write(file, bytes.data() + written, portion); });
     if (count < 0) return failure("write", name, static_cast<int>(count));
     if (count == 0) return failure("write", name, -EIO);
+    fs_->start_writeback(file, written, static_cast<std::uint64_t>(count));
     written += static_cast<std::size_t>(count);
   }
   // Not retried on EINTR or anything else: a failed fsync is final for this file.

@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,18 +22,23 @@
 
 namespace ts::checkpoint {
 
-// A whole file in memory, not zeroed before it is read. Holds nothing where there is not that much memory.
+// A whole file in memory. Large ones lie in huge pages where the system has them: to touch fresh memory page by page
+// costs more than to read a cached file into it. Holds nothing where there is not that much memory.
 class FileBytes {
  public:
   FileBytes() = default;
-  explicit FileBytes(std::size_t size) : data_(new (std::nothrow) std::byte[size]), size_(data_ ? size : 0) {}
+  explicit FileBytes(std::size_t size);
 
   std::span<std::byte> bytes() { return {data_.get(), size_}; }
   std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_.get()), size_}; }
 
  private:
-  std::unique_ptr<std::byte[]> data_;
+  struct Free {
+    std::size_t mapped_bytes;  // 0: from the heap
+    void operator()(std::byte* data) const;
+  };
+  std::unique_ptr<std::byte[], Free> data_{nullptr, Free{0}};
   std::size_t size_ = 0;
 };
 
@@ -62,6 +66,10 @@ class Directory {
   // The whole regular file. Never follows a link, never blocks on a FIFO, refuses anything else with a sentence.
   Result<FileBytes> read_file(const std::string& name, std::uint64_t bytes_max) const;
 
+  // The digest of a regular file of `bytes` bytes, by the rules of read_file; reads it piece by piece. A file of
+  // another size is an error of kind checkpoint.
+  Result<std::string> digest_file(const std::string& name, std::uint64_t bytes) const;
+
   // Creates `name`, writes and syncs it. On any error the file is unlinked at once: ext4 keeps every block that a
   // failed reservation got.
   Result<> write_synced(const std::string& name, std::span<const std::byte> bytes) const;
@@ -85,6 +93,7 @@ class Directory {
 
   Error unreadable(const std::string& name, int negative_errno) const;
   Result<UniqueFd> open_regular(const std::string& name, std::uint64_t& size) const;
+  Result<> read_all(int fd, const std::string& name, std::span<std::byte> into) const;
   Result<> write_and_sync(int fd, const std::string& name, std::span<const std::byte> bytes) const;
 
   std::filesystem::path path_;

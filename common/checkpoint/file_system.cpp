@@ -29,6 +29,10 @@ class PosixFileSystem final : public FileSystem {
     return or_errno<std::int64_t>(::read(fd, data, bytes));
   }
   int fsync(int fd) override { return or_errno(::fsync(fd)); }
+  void start_writeback(int fd, std::uint64_t offset, std::uint64_t bytes) override {
+    [[maybe_unused]] const int ignored =
+        ::sync_file_range(fd, static_cast<off_t>(offset), static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
+  }
   int reserve(int fd, std::uint64_t bytes) override {
     // Not posix_fallocate: glibc emulates that by writing where the file system has no such call.
     return or_errno(::fallocate(fd, 0, 0, static_cast<off_t>(bytes)));

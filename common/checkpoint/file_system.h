@@ -3,7 +3,8 @@
 // Every call returns its result, or -errno: no global state between a call and the look at its error. All names are
 // relative to a directory descriptor. EINTR is handled by the callers, since a fake may return it too.
 //
-// Sources: open(2), write(2), fsync(2), fallocate(2), renameat2(2), linkat(2), unlinkat(2), mkdirat(2), fstatvfs(3).
+// Sources: open(2), write(2), fsync(2), sync_file_range(2), fallocate(2), renameat2(2), linkat(2), unlinkat(2),
+// mkdirat(2), fstatvfs(3).
 #pragma once
 
 #include <sys/types.h>
@@ -23,6 +24,9 @@ class FileSystem {
   virtual std::int64_t write(int fd, const std::byte* data, std::size_t bytes) = 0;
   virtual std::int64_t read(int fd, std::byte* data, std::size_t bytes) = 0;
   virtual int fsync(int fd) = 0;
+  // Asks the kernel to begin writing these bytes to the device, so that the sync that follows has less left to wait
+  // for. A hint: makes nothing durable, and a refusal means nothing.
+  virtual void start_writeback(int /*fd*/, std::uint64_t /*offset*/, std::uint64_t /*bytes*/) {}
   // Reserves space without changing what is there; -EOPNOTSUPP where the file system cannot.
   virtual int reserve(int fd, std::uint64_t bytes) = 0;
   virtual std::int64_t size(int fd) = 0;
