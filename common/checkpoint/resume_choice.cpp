@@ -24,6 +24,13 @@ Result<std::optional<Verified>> fall_back(const Store& store, const std::string&
   return std::move(any->newest);
 }
 
+// One archive and no record of anything: the very first save never got as far as its commit, so nothing was ever
+// acknowledged here. More archives than one are somebody's, whose records are gone: not for us to pass over.
+bool is_first_save_cut_short(const Listing& listing) {
+  return listing.episodes.size() == 1 && !listing.episodes.begin()->second.sidecar && !listing.best_archive &&
+         !listing.best_sidecar;
+}
+
 }  // namespace
 
 Result<ResumeChoice> choose_resume_point(const Store& store, const std::string& run_id) {
@@ -43,7 +50,7 @@ Result<ResumeChoice> choose_resume_point(const Store& store, const std::string& 
     if (!other) return other.error();
     choice.chosen = std::move(*other);
   }
-  if (choice.chosen) return choice;
+  if (choice.chosen || is_first_save_cut_short(*listing)) return choice;
   std::string why = store.directory().path_of("") + " holds checkpoint files, but none can be resumed from";
   if (!choice.rejected.empty()) why += " (the newest: " + choice.rejected.front().reason + ")";
   return make_error(ErrorKind::checkpoint,

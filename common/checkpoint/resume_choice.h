@@ -11,7 +11,7 @@
 namespace ts::checkpoint {
 
 struct ResumeChoice {
-  std::optional<Verified> chosen;   // nothing: the directory holds no checkpoint files, so this is a fresh start
+  std::optional<Verified> chosen;   // nothing: no checkpoint was ever committed here, so this is a fresh start
   std::vector<Rejection> rejected;  // newer than the chosen one, newest first
   std::vector<std::string> notes;   // why it is not simply the newest, one sentence each
 };

@@ -111,15 +111,15 @@ class Preparation {
       return start_fresh(writer);
     }
     note(choice->notes);
+    const auto aside = writer.quarantine(choice->rejected);
+    // Tidying up is no condition for going on.
+    note(aside ? *aside : checkpoint::Notes{aside.error().message});
     if (!choice->chosen) {
       // Emptied or moved away by hand, or the first start: a run of its own either way.
       plan_.run_id = make_run_id();
       plan_.outcome = core::LaunchPrepared{attempt_, {}};
       return {};
     }
-    const auto aside = writer.quarantine(choice->rejected);
-    // Tidying up is no condition for going on.
-    note(aside ? *aside : checkpoint::Notes{aside.error().message});
     const auto tidied = writer.quarantine_uncommitted_before(choice->chosen->sidecar.episode);
     note(tidied ? *tidied : checkpoint::Notes{tidied.error().message});
     resume_from(*choice->chosen);

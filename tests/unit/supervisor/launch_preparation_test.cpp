@@ -106,6 +106,28 @@ TEST_F(Preparation, RefusesForGoodWhenNothingIsValidAndChangesNothing) {
   EXPECT_EQ(contents(), before);
 }
 
+// P10: a death between the archive and the record of the very first save needs no person.
+TEST_F(Preparation, BeginsAgainWhenTheFirstSaveNeverCameToItsCommit) {
+  commit(10);
+  std::filesystem::remove(models("model_ep10.json"));
+  const auto plan = prepare();
+  EXPECT_EQ(prepared(plan).resume, core::ResumePoint{});
+  EXPECT_TRUE(noted(plan, "never committed"));
+  EXPECT_FALSE(exists("model_ep10.pt"));
+  EXPECT_EQ(set_aside("quarantine"), 1U);
+}
+
+// … but archives whose records are gone are somebody's work.
+TEST_F(Preparation, DoesNotPassOverArchivesThatHaveLostTheirRecords) {
+  for (const int episode : {10, 20}) {
+    commit(episode);
+    std::filesystem::remove(models("model_ep" + std::to_string(episode) + ".json"));
+  }
+  const auto before = contents();
+  EXPECT_EQ(refused(prepare()).cause, core::Cause::bad_data);
+  EXPECT_EQ(contents(), before);
+}
+
 TEST_F(Preparation, StartsFreshWhenNothingIsValidOnlyWhereThatIsAllowed) {
   commit(10);
   damage("model_ep10.pt");
