@@ -2,6 +2,7 @@
 
 #include <libdeflate.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -24,6 +25,31 @@ std::uint32_t crc_of(std::span<const std::byte> data) {
   return libdeflate_crc32(0, data.data(), data.size());
 }
 
+Dict structure_of(const Dict& state) {
+  Dict structure;
+  for (const auto& [name, value] : state.items()) {
+    if (const auto* dict = std::get_if<std::shared_ptr<const Dict>>(&value)) {
+      structure.add(name, structure_of(**dict));
+    } else {
+      const auto& tensor = std::get<TensorView>(value);
+      structure.add(name, TensorView{tensor.dtype, tensor.shape, {}});
+    }
+  }
+  return structure;
+}
+
+bool same_structure(const Dict& a, const Dict& b) {
+  return std::ranges::equal(a.items(), b.items(), [](const auto& one, const auto& other) {
+    if (one.first != other.first || one.second.index() != other.second.index()) return false;
+    if (const auto* tensor = std::get_if<TensorView>(&one.second)) {
+      const auto& with = std::get<TensorView>(other.second);
+      return tensor->dtype == with.dtype && tensor->shape == with.shape;
+    }
+    return same_structure(*std::get<std::shared_ptr<const Dict>>(one.second),
+                          *std::get<std::shared_ptr<const Dict>>(other.second));
+  });
+}
+
 }  // namespace
 
 void ArchiveLayout::add_entry(std::string name, std::size_t data_bytes, std::string fixed_content) {
@@ -43,13 +69,13 @@ void ArchiveLayout::add_entry(std::string name, std::size_t data_bytes, std::str
 
 ArchiveLayout ArchiveLayout::plan(const Dict& state) {
   ArchiveLayout layout;
-  layout.pickle_ = pickle_state(state);
+  layout.structure_ = structure_of(state);
   const auto add_fixed = [&](std::string name, std::string content) {
     const std::size_t size = content.size();
     layout.add_entry(std::move(name), size, std::move(content));
   };
   // The reader takes the folder's name from the first entry, so data.pkl comes first, as torch.save writes it.
-  add_fixed("data.pkl", layout.pickle_);
+  add_fixed("data.pkl", pickle_state(state));
   add_fixed(".format_version", "1");
   add_fixed(".storage_alignment", std::to_string(zip::kAlignment));
   add_fixed("byteorder", "little");
@@ -64,7 +90,7 @@ ArchiveLayout ArchiveLayout::plan(const Dict& state) {
 }
 
 bool ArchiveLayout::fits(const Dict& state) const {
-  return pickle_state(state) == pickle_;
+  return same_structure(state, structure_);
 }
 
 void ArchiveLayout::copy_tensors(const Dict& state, std::span<std::byte> file) const {
@@ -149,7 +175,7 @@ void ArchiveLayout::write_central_directory(std::span<const std::uint32_t> crcs,
       .u16(0);
 }
 
-void ArchiveLayout::seal(std::span<std::byte> file) const {
+std::vector<std::uint32_t> ArchiveLayout::seal(std::span<std::byte> file) const {
   std::vector<std::uint32_t> crcs;
   crcs.reserve(entries_.size());
   for (const Entry& entry : entries_) {
@@ -159,6 +185,8 @@ void ArchiveLayout::seal(std::span<std::byte> file) const {
     write_local_header(entry, crcs.back(), file);
   }
   write_central_directory(crcs, file);
+  const auto first = crcs.begin() + static_cast<std::ptrdiff_t>(first_tensor_);
+  return {first, first + static_cast<std::ptrdiff_t>(tensor_count_)};
 }
 
 std::vector<std::byte> write_archive(const Dict& state) {

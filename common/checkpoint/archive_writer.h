@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,14 +29,17 @@ class ArchiveLayout {
 
   std::size_t file_bytes() const { return file_bytes_; }
 
-  // True when `state` has the structure this layout was planned for.
+  // True when `state` has the structure this layout was planned for: names, dtypes and shapes. Cheap enough for every
+  // episode.
   bool fits(const Dict& state) const;
 
   // REQUIRES: fits(state), file.size() == file_bytes().
   void copy_tensors(const Dict& state, std::span<std::byte> file) const;
 
-  // REQUIRES: copy_tensors has filled `file`. Idempotent.
-  void seal(std::span<std::byte> file) const;
+  // REQUIRES: copy_tensors has filled `file`. Idempotent. Returns the CRC-32 of each tensor, in the state's order.
+  std::vector<std::uint32_t> seal(std::span<std::byte> file) const;
+
+  std::size_t tensor_count() const { return tensor_count_; }
 
  private:
   struct Entry {
@@ -51,7 +55,7 @@ class ArchiveLayout {
   void write_local_header(const Entry& entry, std::uint32_t crc, std::span<std::byte> file) const;
   void write_central_directory(std::span<const std::uint32_t> crcs, std::span<std::byte> file) const;
 
-  std::string pickle_;
+  Dict structure_;  // the state's, without its elements
   std::vector<Entry> entries_;
   std::size_t first_tensor_ = 0;  // index into entries_
   std::size_t tensor_count_ = 0;

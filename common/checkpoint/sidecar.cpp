@@ -23,9 +23,9 @@ constexpr std::array<std::pair<SaveReason, std::string_view>, 7> kReasons = {{
     {SaveReason::rescue, "rescue"},
 }};
 
-constexpr std::array<std::string_view, 17> kKnownKeys = {
-    "format", "episode", "total_episodes", "run_id", "attempt",   "created", "reason",   "metrics",   "epsilon",
-    "best",   "file",    "bytes",          "digest", "exactness", "config",  "stall_ms", "durable_ms"};
+constexpr std::array<std::string_view, 18> kKnownKeys = {
+    "format", "episode", "total_episodes", "run_id", "attempt",   "created", "reason",   "metrics",    "epsilon",
+    "best",   "file",    "bytes",          "digest", "exactness", "config",  "stall_ms", "durable_ms", "same_state_as"};
 
 bool is_digest(std::string_view text) {
   constexpr std::string_view kPrefix = "xxh3-128:";
@@ -73,6 +73,7 @@ std::string to_json(const Sidecar& sidecar) {
   out["config"] = sidecar.config;
   out["stall_ms"] = sidecar.stall_ms;
   out["durable_ms"] = sidecar.durable_ms;
+  if (sidecar.same_state_as > 0) out["same_state_as"] = sidecar.same_state_as;
   for (const auto& member : sidecar.unknown) out[member.key()] = member.value();
   return pretty_json(out);
 }
@@ -122,6 +123,7 @@ Result<Sidecar> parse_sidecar(std::string_view text, std::string_view name, std:
   sidecar.config = object_or_empty(*object, "config");
   sidecar.stall_ms = number_member(*object, "stall_ms").value_or(0.0);
   sidecar.durable_ms = number_member(*object, "durable_ms").value_or(0.0);
+  sidecar.same_state_as = integer_member(*object, "same_state_as").value_or(0);
   for (const auto& member : *object) {
     const std::string_view key(member.key().data(), member.key().size());
     bool known = false;

@@ -42,6 +42,7 @@ struct Sidecar {
   boost::json::object config;     // the hyper-parameters in force
   double stall_ms = 0.0;          // the training thread's part of the save
   double durable_ms = 0.0;        // from the request until the .pt was durable under its name
+  Episode same_state_as = 0;      // an earlier save whose state was the very same: training is stuck; 0: none
   boost::json::object unknown;    // members of a later minor version, kept as they were
 };
 

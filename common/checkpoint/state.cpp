@@ -1,6 +1,7 @@
 #include "common/checkpoint/state.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "common/base/text.h"
@@ -114,6 +115,25 @@ Result<std::int64_t> expect_int64(const Dict& dict, std::string_view name) {
 
 Result<double> expect_float64(const Dict& dict, std::string_view name) {
   return expect_number<double>(dict, name, DType::float64);
+}
+
+std::optional<std::int64_t> whole_number(const Dict& dict, std::string_view name) {
+  const TensorView* found = dict.tensor(name);
+  if (found == nullptr || !found->shape.empty()) return std::nullopt;
+  const auto read = [&]<class T>(T number) {
+    std::memcpy(&number, found->bytes.data(), sizeof number);
+    return number;
+  };
+  double number = -1.0;
+  if (found->dtype == DType::int64) {
+    const auto integer = read(std::int64_t{});
+    return integer >= 0 ? std::optional(integer) : std::nullopt;
+  }
+  if (found->dtype == DType::float32) number = static_cast<double>(read(float{}));
+  if (found->dtype == DType::float64) number = read(double{});
+  // Above 2^53 a double no longer counts; NaN fails the comparison.
+  if (!(number >= 0.0 && number <= 0x1p53) || number != std::floor(number)) return std::nullopt;
+  return static_cast<std::int64_t>(number);
 }
 
 TensorView view_of(const std::int64_t& number) {

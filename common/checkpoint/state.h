@@ -78,6 +78,10 @@ Result<const Dict*> expect_dict(const Dict& dict, std::string_view name);
 Result<std::int64_t> expect_int64(const Dict& dict, std::string_view name);
 Result<double> expect_float64(const Dict& dict, std::string_view name);
 
+// A count that another program may have written as an integer or as a floating-point number; nothing when it is
+// neither, negative or not whole.
+std::optional<std::int64_t> whole_number(const Dict& dict, std::string_view name);
+
 TensorView view_of(const std::int64_t& number);
 TensorView view_of(const double& number);
 

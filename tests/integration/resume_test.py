@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -201,6 +202,59 @@ class ByHand(ResumeTest):
         output = self.supervise("--exit-when-done").ends(0)
         self.assert_resumed(output, 60, 80)
         self.assertEqual(self.episodes()[-1], 80)
+
+
+# What a person does in Python before coming here: some training, then torch.save.
+PYTHON_TRAINING = """
+import sys
+import torch
+model = torch.nn.Sequential(torch.nn.Linear(int(sys.argv[2]), 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+optimizer = torch.optim.Adam(model.parameters())
+for _ in range(3):
+    model(torch.ones(4, int(sys.argv[2]))).sum().backward()
+    optimizer.step()
+what = {"bare": model.state_dict(),
+        "full": {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "note": "by hand"}}[sys.argv[3]]
+torch.save(what, sys.argv[1])
+print(model[0].weight[0, 0].item())
+"""
+
+
+class FromPython(ResumeTest):
+    PYTHON = "/usr/bin/python3"
+
+    def setUp(self):
+        super().setUp()
+        if subprocess.run([self.PYTHON, "-c", "import torch"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("python3-torch is not installed")
+        self.configure(trading={"episode_length": 30}, training={"episodes": 20})
+
+    def save(self, kind, inputs):
+        subprocess.run([self.PYTHON, "-c", PYTHON_TRAINING, str(self.folder / "mine.pt"), str(inputs), kind],
+                       check=True, capture_output=True)
+
+    def inputs(self):
+        """How wide the network of this configuration is: its own checkpoints say so."""
+        self.train().ends(0)
+        found = re.search(r'"model\.0\.weight" is float32 \[8, 1\] in the checkpoint, float32 \[8, (\d+)\]',
+                          self.refusal())
+        shutil.rmtree(self.models)
+        return int(found[1])
+
+    def refusal(self):
+        self.save("full", 1)
+        return self.train("--resume", "mine.pt").ends(65)
+
+    def test_a_model_trained_in_python_goes_on_here(self):
+        inputs = self.inputs()
+        for kind, moments in (("full", "Adam's moments are taken over"), ("bare", "Adam's moments start at zero")):
+            self.save(kind, inputs)
+            output = self.train("--resume", "mine.pt").ends(0)
+            self.assertIn("Starting from the model in mine.pt: its weights", output)
+            self.assertIn(moments, output)
+            self.assertEqual(self.episodes()[-1], 20)
+            self.assert_all_valid()
+            shutil.rmtree(self.models)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ struct Arguments {
   std::string resume;
   bool auto_resume = false;
   bool fresh = false;
-  std::int64_t step_ms = 0;
+  std::int64_t step_ms = 1;       // so that an episode takes longer than a save, as in life
   std::int64_t steps = 5;         // in an episode
   std::int64_t only_attempt = 0;  // misbehave in this attempt only; 0: in every one
   std::int64_t hang_at = kNever;  // all of them when this episode is about to begin
@@ -189,7 +189,7 @@ int main(int argc, char** argv) {
   app.add_option("--resume", arguments.resume, "As of the trainer");
   app.add_flag("--auto-resume", arguments.auto_resume, "As of the trainer");
   app.add_flag("--fresh", arguments.fresh, "As of the trainer");
-  app.add_option("--step-ms", arguments.step_ms, "Each step takes at least this long");
+  app.add_option("--step-ms", arguments.step_ms, "Each step takes at least this long")->capture_default_str();
   app.add_option("--steps", arguments.steps, "Steps in an episode")->capture_default_str();
   app.add_option("--only-attempt", arguments.only_attempt, "Misbehave in this attempt (TRAINER_ATTEMPT) only");
   app.add_option("--hang-at-episode", arguments.hang_at, "Stop beating where this episode would begin");

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -242,50 +243,107 @@ void Agent::add_state(Dict& state) {
   state.add("optimizer", std::move(optimizer));
 }
 
-Result<> Agent::load(const Dict& state) {
+// What a load will do, decided in full before the first byte is copied.
+struct Agent::Copies {
   struct Copy {
     checkpoint::TensorView from;
     torch::Tensor to;
   };
   std::vector<Copy> copies;
-  const auto collect = [&](const Dict& dict, const std::string& path, const auto& tensor_of) -> Result<> {
-    for (const auto& item : impl_->model->named_parameters()) {
+  std::optional<std::int64_t> optimizer_steps;
+
+  // A tensor of `dict` for each of the network's parameters, found by its name.
+  template <class Destination>
+  Result<> add(const Dict& dict, const std::string& path, torch::nn::Sequential& network, Destination&& destination) {
+    for (const auto& item : network->named_parameters()) {
       const auto found = checkpoint::expect_tensor(dict, item.key(), DType::float32, item.value().sizes().vec(), path);
       if (!found) return found.error();
-      copies.push_back({*found, tensor_of(item.key(), item.value())});
+      copies.push_back({*found, destination(item.value())});
     }
     return {};
-  };
-  const auto model = checkpoint::expect_dict(state, "model");
-  if (!model) return model.error();
-  const auto target = checkpoint::expect_dict(state, "target");
-  if (!target) return target.error();
-  const auto optimizer = checkpoint::expect_dict(state, "optimizer");
-  if (!optimizer) return optimizer.error();
-  const auto exp_avg = checkpoint::expect_dict(**optimizer, "exp_avg");
-  if (!exp_avg) return exp_avg.error();
-  const auto exp_avg_sq = checkpoint::expect_dict(**optimizer, "exp_avg_sq");
-  if (!exp_avg_sq) return exp_avg_sq.error();
-  const auto steps = checkpoint::expect_int64(**optimizer, "step");
-  if (!steps) return steps.error();
+  }
 
-  const auto target_parameters = impl_->target->named_parameters();
-  Result<> fits = collect(**model, "model.", [](const auto&, const auto& parameter) { return parameter; });
-  if (fits) fits = collect(**target, "target.", [&](const auto& key, const auto&) { return target_parameters[key]; });
-  if (fits) {
-    fits = collect(**exp_avg, "optimizer.exp_avg.", [&](const auto&, const auto& parameter) {
-      return adam_state(*impl_->optimizer, parameter).exp_avg();
-    });
+  void carry_out(Impl& impl) const {
+    for (const Copy& copy : copies) copy_in(copy.from, copy.to);
+    if (!optimizer_steps) return;
+    for (const auto& parameter : impl.model->parameters())
+      adam_state(*impl.optimizer, parameter).step(*optimizer_steps);
   }
-  if (fits) {
-    fits = collect(**exp_avg_sq, "optimizer.exp_avg_sq.", [&](const auto&, const auto& parameter) {
-      return adam_state(*impl_->optimizer, parameter).exp_avg_sq();
-    });
+
+  Result<> add_network(const Dict& state, const std::string& name, torch::nn::Sequential& network) {
+    const auto dict = checkpoint::expect_dict(state, name);
+    if (!dict) return dict.error();
+    return add(**dict, name + ".", network, [](const auto& parameter) { return parameter; });
   }
+
+  // {"step", "exp_avg": {name: tensor}, "exp_avg_sq": {name: tensor}}
+  Result<> add_optimizer(const Dict& state, Impl& impl) {
+    const auto optimizer = checkpoint::expect_dict(state, "optimizer");
+    if (!optimizer) return optimizer.error();
+    const auto steps = checkpoint::expect_int64(**optimizer, "step");
+    if (!steps) return steps.error();
+    for (const std::string moment : {"exp_avg", "exp_avg_sq"}) {
+      const auto dict = checkpoint::expect_dict(**optimizer, moment);
+      if (!dict) return dict.error();
+      const auto added = add(**dict, "optimizer." + moment + ".", impl.model, [&](const auto& parameter) {
+        auto& adam = adam_state(*impl.optimizer, parameter);
+        return moment == "exp_avg" ? adam.exp_avg() : adam.exp_avg_sq();
+      });
+      if (!added) return added.error();
+    }
+    optimizer_steps = *steps;
+    return {};
+  }
+
+  // torch.optim.Adam.state_dict(): {"state": {index of the parameter: {"step", "exp_avg", "exp_avg_sq"}}, …}
+  bool add_python_optimizer(const Dict& state, Impl& impl) {
+    const Dict* optimizer = state.dict("optimizer");
+    const Dict* all = optimizer == nullptr ? nullptr : optimizer->dict("state");
+    if (all == nullptr) return false;
+    std::size_t index = 0;
+    for (const auto& parameter : impl.model->parameters()) {
+      const Dict* moments = all->dict(std::to_string(index++));
+      if (moments == nullptr) return false;
+      const auto shape = parameter.sizes().vec();
+      const auto average = checkpoint::expect_tensor(*moments, "exp_avg", DType::float32, shape);
+      const auto square = checkpoint::expect_tensor(*moments, "exp_avg_sq", DType::float32, shape);
+      const auto steps = checkpoint::whole_number(*moments, "step");
+      if (!average || !square || !steps) return false;
+      auto& adam = adam_state(*impl.optimizer, parameter);
+      copies.push_back({*average, adam.exp_avg()});
+      copies.push_back({*square, adam.exp_avg_sq()});
+      optimizer_steps = *steps;
+    }
+    return true;
+  }
+};
+
+Result<> Agent::load(const Dict& state) {
+  Copies copies;
+  Result<> fits = copies.add_network(state, "model", impl_->model);
+  if (fits) fits = copies.add_network(state, "target", impl_->target);
+  if (fits) fits = copies.add_optimizer(state, *impl_);
   if (!fits) return fits.error();
-  for (const Copy& copy : copies) copy_in(copy.from, copy.to);
-  for (const auto& parameter : impl_->model->parameters()) adam_state(*impl_->optimizer, parameter).step(*steps);
+  copies.carry_out(*impl_);
   return {};
+}
+
+Result<bool> Agent::import_model(const Dict& state) {
+  Copies weights;
+  const bool is_bare = state.dict("model") == nullptr;
+  const Result<> fits = is_bare ? weights.add(state, "", impl_->model, [](const auto& parameter) { return parameter; })
+                                : weights.add_network(state, "model", impl_->model);
+  if (!fits) return fits.error();
+  Copies moments;
+  bool has_moments = moments.add_optimizer(state, *impl_).has_value();
+  if (!has_moments) {
+    moments = {};
+    has_moments = moments.add_python_optimizer(state, *impl_);
+  }
+  weights.carry_out(*impl_);
+  if (has_moments) moments.carry_out(*impl_);
+  update_target();
+  return has_moments;
 }
 
 }  // namespace ts::dqn

@@ -52,7 +52,14 @@ class Agent {
   // Checks everything first, then takes it over.
   Result<> load(const checkpoint::Dict& state);
 
+  // Takes over a model of another origin: its weights from `state`["model"], or from a bare state dict as
+  // torch.nn.Sequential names it; also into the target network. And Adam's moments from `state`["optimizer"] where they
+  // fit, in our form or as Python's optimizer.state_dict() writes them: then the result is true. An error names the
+  // tensor that does not fit, and nothing has changed.
+  Result<bool> import_model(const checkpoint::Dict& state);
+
  private:
+  struct Copies;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

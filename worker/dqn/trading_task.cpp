@@ -156,6 +156,15 @@ Result<> TradingTask::load(const Dict& state) {
   return {};
 }
 
+Result<std::optional<std::string>> TradingTask::import_model(const Dict& state) {
+  const auto imported = agent_.import_model(state);
+  if (!imported) return imported.error();
+  return std::optional<std::string>(
+      std::string(*imported ? "its weights and Adam's moments are taken over"
+                            : "its weights are taken over, and Adam's moments start at zero") +
+      "; the target network is a copy of it; replay, random state and exploration start anew");
+}
+
 boost::json::object TradingTask::hyperparameters() const {
   const config::Dqn& dqn = config_.dqn;
   boost::json::array hidden;

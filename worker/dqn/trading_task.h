@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ class TradingTask final : public session::TrainingTask {
   Result<std::optional<session::EpisodeResult>> run_episode(std::int64_t episode, session::StepGate& gate) override;
   checkpoint::Dict state() override;
   Result<> load(const checkpoint::Dict& state) override;
+  Result<std::optional<std::string>> import_model(const checkpoint::Dict& state) override;
   boost::json::object hyperparameters() const override;
   boost::json::object exactness() const override;
 

@@ -70,19 +70,6 @@ void Heartbeat::episode_done(std::int64_t episode, std::int64_t total_episodes, 
   sender_.send(message);
 }
 
-void Heartbeat::saved(const std::string& path) {
-  protocol::NotifyMessage message;
-  message.watchdog = true;
-  message.checkpoint = path;
-  send(std::move(message));
-}
-
-void Heartbeat::status(const std::string& sentence) {
-  protocol::NotifyMessage message;
-  message.status = sentence;
-  send(std::move(message));
-}
-
 void Heartbeat::stopping() {
   protocol::NotifyMessage message;
   message.stopping = true;

@@ -25,8 +25,6 @@ class Heartbeat final : public StepGate {
 
   void ready(std::int64_t resumed_episode, std::int64_t total_episodes);
   void episode_done(std::int64_t episode, std::int64_t total_episodes, const protocol::Metrics& metrics);
-  void saved(const std::string& path);
-  void status(const std::string& sentence);
   void stopping();
 
   // Before something that may keep the loop from beating for a while.

@@ -1,5 +1,7 @@
 #include "worker/session/saver.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <utility>
@@ -10,42 +12,192 @@
 namespace ts::session {
 namespace {
 
+using checkpoint::Episode;
 using checkpoint::SaveReason;
-using Clock = std::chrono::steady_clock;
+using checkpoint::Sidecar;
 
-constexpr std::chrono::seconds kPauseMax{60};
-constexpr std::chrono::seconds kSaveSilence{600};  // a disk may take that long to sync without being hung
+void say(const std::string& line) {
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
+
+// Requests to stop are for the training thread, and no write of ours is to be interrupted.
+void block_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
 
 }  // namespace
 
-Saver::Saver(const config::Config& config, RunIdentity identity, const TrainingTask& task,
-             const checkpoint::Directory& directory, checkpoint::StoreWriter& writer, Heartbeat& heartbeat)
+Saver::Saver(const config::Config& config, SessionFacts facts, Episode durable, const checkpoint::Directory& directory,
+             checkpoint::StoreWriter& writer, protocol::NotifySender sender)
     : config_(config),
-      identity_(std::move(identity)),
-      task_(task),
+      facts_(std::move(facts)),
       directory_(directory),
       writer_(writer),
-      heartbeat_(heartbeat) {}
+      sender_(std::move(sender)),
+      schedule_({config.checkpoints.save_frequency, config.checkpoints.save_interval, facts_.identity.total_episodes},
+                durable, Clock::now()),
+      thread_([this] {
+        block_signals();
+        run();
+      }) {}
 
-std::optional<SaveReason> Saver::due(const Snapshot& newest, bool save_requested) const {
-  const std::int64_t episode = newest.counters.episode;
-  if (episode <= durable_episode_) return std::nullopt;
-  if (save_requested) return SaveReason::request;
-  const auto now = Clock::now();
-  if (episode >= identity_.total_episodes) return SaveReason::final;
-  if (episode % config_.checkpoints.save_frequency == 0) return SaveReason::schedule;
-  if (overdue_) return now < not_before_ ? std::nullopt : std::optional(SaveReason::schedule);
-  const auto interval = config_.checkpoints.save_interval;
-  if (interval > interval.zero() && now - last_durable_ >= interval) return SaveReason::interval;
-  return std::nullopt;
+Saver::~Saver() {
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
 }
 
-checkpoint::Sidecar Saver::describe(const Snapshot& snapshot, SaveReason reason) const {
-  checkpoint::Sidecar sidecar;
+void Saver::offer(const SnapshotRef& newest, bool is_best) {
+  const std::lock_guard lock(mutex_);
+  const auto now = Clock::now();
+  const bool had_timer = newest_ && schedule_.next_change(newest_->counters.episode);
+  newest_ = newest;
+  if (is_best) best_ = BestJob{newest, std::nullopt};
+  if (!busy_ && !planned_ && schedule_.due(newest->counters.episode, now)) {
+    planned_ = newest;
+    due_since_ = now;
+  }
+  const bool has_timer = schedule_.next_change(newest->counters.episode).has_value();
+  if (planned_ || is_best || (has_timer && !had_timer)) wake_.notify_one();
+}
+
+void Saver::file_best(const SnapshotRef& snapshot, Sidecar sidecar) {
+  const std::lock_guard lock(mutex_);
+  sidecar.reason = SaveReason::best;
+  best_ = BestJob{snapshot, std::move(sidecar)};
+  wake_.notify_one();
+}
+
+void Saver::request() {
+  const std::lock_guard lock(mutex_);
+  const Episode newest = newest_ ? newest_->counters.episode : 0;
+  if (newest <= schedule_.durable()) {
+    say("nothing to save: episode " + std::to_string(schedule_.durable()) + " is saved, and no later one is complete");
+    return;
+  }
+  schedule_.request(newest);
+  wake_.notify_one();
+}
+
+Result<> Saver::save_now(SaveReason reason) {
+  std::unique_lock lock(mutex_);
+  last_refusal_.reset();
+  forced_ = Forced{reason};
+  wake_.notify_one();
+  idle_.wait(lock, [&] { return !busy_ && !forced_; });
+  const bool durable = !newest_ || newest_->counters.episode <= schedule_.durable();
+  if (durable || !last_refusal_) return {};
+  return *last_refusal_;
+}
+
+Episode Saver::durable_episode() const {
+  const std::lock_guard lock(mutex_);
+  return schedule_.durable();
+}
+
+void Saver::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (const auto reason = checkpoint_due()) {
+      save_checkpoint(lock, *reason);
+    } else if (best_due()) {
+      save_best(lock);
+    } else if (forced_) {
+      forced_.reset();
+      idle_.notify_all();
+    } else if (closing_) {
+      return;
+    } else {
+      wait_for_work(lock);
+    }
+  }
+}
+
+std::optional<SaveReason> Saver::checkpoint_due() const {
+  if (!newest_) return std::nullopt;
+  if (forced_) {
+    const bool wanted = !forced_->checkpoint_tried && newest_->counters.episode > schedule_.durable();
+    return wanted ? std::optional(forced_->reason) : std::nullopt;
+  }
+  return schedule_.due((planned_ ? planned_ : newest_)->counters.episode, Clock::now());
+}
+
+bool Saver::best_due() const {
+  if (!best_) return false;
+  return forced_ ? !forced_->best_tried : schedule_.may_retry(Clock::now());
+}
+
+void Saver::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  std::optional<Clock::time_point> until;
+  if (newest_) until = schedule_.next_change(newest_->counters.episode);
+  if (best_) until = std::min(until.value_or(Clock::time_point::max()), schedule_.retry_at());
+  if (until) {
+    wake_.wait_until(lock, *until);
+  } else {
+    wake_.wait(lock);
+  }
+}
+
+void Saver::save_checkpoint(std::unique_lock<std::mutex>& lock, SaveReason reason) {
+  const bool awaited = forced_.has_value();
+  const bool planned = planned_ && !awaited;
+  SnapshotRef snapshot = planned ? planned_ : newest_;
+  const auto requested = planned ? due_since_ : Clock::now();
+  planned_.reset();
+  if (forced_) forced_->checkpoint_tried = true;
+  busy_ = true;
+  lock.unlock();
+
+  const Episode episode = snapshot->counters.episode;
+  const auto committed = commit(*snapshot, reason, requested, awaited);
+  snapshot.reset();
+  if (!committed) {
+    refuse("episode " + std::to_string(episode), committed.error());
+  } else if (!stop_requested()) {
+    // Who asks to stop may be about to go back to an older checkpoint: the next save prunes.
+    prune(episode);
+  }
+
+  lock.lock();
+  busy_ = false;
+  if (committed) {
+    const bool mended = schedule_.is_overdue();
+    schedule_.saved(episode, Clock::now());
+    if (mended) tell_status("");
+  } else {
+    schedule_.refused(episode, Clock::now());
+    last_refusal_ = committed.error();
+  }
+  idle_.notify_all();
+}
+
+void Saver::save_best(std::unique_lock<std::mutex>& lock) {
+  const BestJob job = *std::exchange(best_, std::nullopt);
+  if (forced_) forced_->best_tried = true;
+  busy_ = true;
+  lock.unlock();
+  const auto committed = commit_best(job);
+  lock.lock();
+  busy_ = false;
+  if (!committed) {
+    schedule_.refused(std::nullopt, Clock::now());
+    if (!best_) best_ = job;  // unless a better one has come meanwhile
+  }
+  idle_.notify_all();
+}
+
+Sidecar Saver::describe(const Snapshot& snapshot, SaveReason reason) const {
+  Sidecar sidecar;
   sidecar.episode = snapshot.counters.episode;
-  sidecar.total_episodes = identity_.total_episodes;
-  sidecar.run_id = identity_.run_id;
-  sidecar.attempt = identity_.attempt;
+  sidecar.total_episodes = facts_.identity.total_episodes;
+  sidecar.run_id = facts_.identity.run_id;
+  sidecar.attempt = facts_.identity.attempt;
   sidecar.created = rfc3339_utc(std::chrono::system_clock::now());
   sidecar.reason = reason;
   for (const auto& [name, value] : snapshot.result.metrics) sidecar.metrics[name] = value;
@@ -55,84 +207,79 @@ checkpoint::Sidecar Saver::describe(const Snapshot& snapshot, SaveReason reason)
     sidecar.best["metric"] = config_.checkpoints.best_metric;
     sidecar.best["value"] = snapshot.counters.best.value;
   }
-  sidecar.exactness = task_.exactness();
-  sidecar.config = task_.hyperparameters();
+  sidecar.exactness = facts_.exactness;
+  sidecar.config = facts_.hyperparameters;
   sidecar.stall_ms = snapshot.copy_ms;
   return sidecar;
 }
 
-void Saver::refused(const std::string& what, const Error& error) {
-  not_before_ = Clock::now() + pause_;
-  const std::string sentence =
-      what + " was not saved: " + error.message + " What was saved before is untouched; this will be tried again.";
-  std::printf("warning: %s\n", sentence.c_str());
-  std::fflush(stdout);
-  heartbeat_.status(sentence);
-  pause_ = std::min(pause_ * 2, kPauseMax);
+// Saves that all succeed and all hold the same state are the quietest way to lose a night.
+void Saver::look_for_stuck_training(Snapshot& snapshot, Sidecar& sidecar) {
+  const auto now = snapshot.task_checksums();
+  if (last_saved_.episode == 0 || sidecar.episode <= last_saved_.episode) return;
+  if (!std::ranges::equal(now, last_saved_.checksums)) return;
+  sidecar.same_state_as = last_saved_.episode;
+  const std::string sentence = "error: the state of episode " + std::to_string(sidecar.episode) +
+                               " is the very state that was saved for episode " + std::to_string(last_saved_.episode) +
+                               ": training changes nothing, or the task hands out stale copies of its tensors.";
+  say(sentence);
+  tell_status(sentence);
 }
 
-Result<> Saver::save(const Snapshot& snapshot, SaveReason reason) {
-  heartbeat_.enter(protocol::Phase::save);
-  heartbeat_.expect_silence(kSaveSilence);
-  const std::int64_t episode = snapshot.counters.episode;
-  const auto begun = Clock::now();
-  const auto committed =
-      writer_.commit(snapshot.archive, describe(snapshot, reason), [&](checkpoint::Sidecar& sidecar) {
-        const std::chrono::duration<double, std::milli> taken = Clock::now() - begun;
-        sidecar.durable_ms = taken.count();
-        sidecar.stall_ms += taken.count();  // the training thread waited for all of it
-      });
-  heartbeat_.enter(protocol::Phase::train);
+Result<> Saver::commit(Snapshot& snapshot, SaveReason reason, Clock::time_point requested, bool awaited) {
+  const auto archive = snapshot.sealed();
+  Sidecar sidecar = describe(snapshot, reason);
+  look_for_stuck_training(snapshot, sidecar);
+  const auto committed = writer_.commit(archive, std::move(sidecar), [&](Sidecar& durable) {
+    const std::chrono::duration<double, std::milli> taken = Clock::now() - requested;
+    durable.durable_ms = taken.count();
+    if (awaited) durable.stall_ms += taken.count();  // the training thread waits for all of it
+  });
+  if (!committed) return committed.error();
+  const auto checksums = snapshot.task_checksums();
+  last_saved_ = {committed->episode, {checksums.begin(), checksums.end()}};
+  const std::string path = directory_.path_of(checkpoint::archive_name(committed->episode));
+  say("episode " + std::to_string(committed->episode) + "/" + std::to_string(facts_.identity.total_episodes) +
+      " saved (" + std::string(checkpoint::to_string(reason)) + "): " + path);
+  announce(path);
+  return {};
+}
+
+Result<> Saver::commit_best(const BestJob& job) {
+  const Sidecar sidecar = job.sidecar ? *job.sidecar : describe(*job.snapshot, SaveReason::best);
+  const auto committed = writer_.commit_best(job.snapshot->sealed(), sidecar);
   if (!committed) {
-    overdue_ = true;
-    refused("episode " + std::to_string(episode), committed.error());
+    refuse("the best model (episode " + std::to_string(sidecar.episode) + ")", committed.error());
     return committed.error();
   }
-  durable_episode_ = episode;
-  last_durable_ = Clock::now();
-  pause_ = std::chrono::seconds(1);
-  if (overdue_) heartbeat_.status("");
-  overdue_ = false;
-  newest_path_ = directory_.path_of(checkpoint::archive_name(episode));
-  heartbeat_.saved(newest_path_);
-  // Who asks to stop may be about to go back to an older checkpoint: the next save prunes.
-  if (stop_requested()) return {};
+  announce(directory_.path_of(checkpoint::kBestArchive));
+  return {};
+}
+
+void Saver::prune(Episode verified) {
   const checkpoint::RetentionPolicy policy{static_cast<int>(config_.checkpoints.max_keep),
                                            config_.checkpoints.keep_every};
-  const auto pruned = writer_.prune(identity_.run_id, episode, policy);
-  if (!pruned) {
-    std::printf("warning: older checkpoints were not pruned: %s\n", pruned.error().message.c_str());
-  }
-  return {};
+  const auto pruned = writer_.prune(facts_.identity.run_id, verified, policy);
+  if (!pruned) say("warning: older checkpoints were not pruned: " + pruned.error().message);
 }
 
-Result<> Saver::commit_best(std::span<const std::byte> archive, const checkpoint::Sidecar& sidecar) {
-  heartbeat_.expect_silence(kSaveSilence);
-  const auto committed = writer_.commit_best(archive, sidecar);
-  if (!committed) {
-    refused("the best model (episode " + std::to_string(sidecar.episode) + ")", committed.error());
-    return committed.error();
-  }
-  unsaved_best_.reset();
-  heartbeat_.saved(directory_.path_of(checkpoint::kBestArchive));
-  return {};
+void Saver::announce(const std::string& path) {
+  protocol::NotifyMessage message;
+  message.checkpoint = path;
+  sender_.send(message);
 }
 
-void Saver::save_best(const Snapshot& snapshot) {
-  save_best(snapshot.archive, describe(snapshot, SaveReason::best));
+void Saver::tell_status(const std::string& sentence) {
+  protocol::NotifyMessage message;
+  message.status = sentence;
+  sender_.send(message);
 }
 
-void Saver::save_best(std::span<const std::byte> archive, checkpoint::Sidecar sidecar) {
-  sidecar.reason = SaveReason::best;
-  if (commit_best(archive, sidecar)) return;
-  unsaved_best_ = UnsavedBest{{archive.begin(), archive.end()}, std::move(sidecar)};
-}
-
-void Saver::retry_best(bool now_or_never) {
-  if (!unsaved_best_ || (!now_or_never && Clock::now() < not_before_)) return;
-  // A copy: success drops the original while it is in use.
-  const UnsavedBest unsaved = *unsaved_best_;
-  [[maybe_unused]] const auto said = commit_best(unsaved.archive, unsaved.sidecar);
+void Saver::refuse(const std::string& what, const Error& error) {
+  const std::string sentence =
+      what + " was not saved: " + error.message + " What was saved before is untouched; this will be tried again.";
+  say("warning: " + sentence);
+  tell_status(sentence);
 }
 
 }  // namespace ts::session

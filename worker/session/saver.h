@@ -1,21 +1,27 @@
-// Makes snapshots durable: when, under which names, what may go, and what happens when the disk refuses.
+// Makes snapshots durable on a thread of its own: checksums, writes, syncs, reads again, prunes, while training goes
+// on. One durable save is under way at a time; what comes due meanwhile is taken from the newest snapshot afterwards.
 //
-// A refused save costs nothing that is there: training goes on, the trouble is said, and the save is tried again at the
-// next episode after a pause that doubles up to a minute.
+// A refused save costs nothing that is there: training goes on, the trouble is said, and the save is tried again
+// (save_schedule.h has the rules).
 //
-// Threading: the training thread.
+// Ownership: refers to the directory and the writer, which outlive it. Threading: all public members belong to the
+// training thread. The writer belongs to the saver's thread from the first offer on, until the destructor has returned.
+// Output: lines on stdout for people; checkpoints and trouble as datagrams for the supervisor, none of which vouches
+// for the training thread's life.
 #pragma once
 
-#include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 #include <optional>
-#include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "common/checkpoint/store_writer.h"
 #include "common/config/config.h"
-#include "worker/session/heartbeat.h"
+#include "common/protocol/notify_sender.h"
+#include "worker/session/save_schedule.h"
 #include "worker/session/snapshot.h"
 
 namespace ts::session {
@@ -26,52 +32,94 @@ struct RunIdentity {
   std::int64_t total_episodes = 0;
 };
 
+// What every sidecar of this session says.
+struct SessionFacts {
+  RunIdentity identity;
+  boost::json::object exactness;
+  boost::json::object hyperparameters;
+};
+
 class Saver {
  public:
-  Saver(const config::Config& config, RunIdentity identity, const TrainingTask& task,
-        const checkpoint::Directory& directory, checkpoint::StoreWriter& writer, Heartbeat& heartbeat);
+  // `durable`: the episode that was resumed from; 0 at the very beginning, which needs no file; -1 where even that
+  // beginning has to be kept.
+  Saver(const config::Config& config, SessionFacts facts, checkpoint::Episode durable,
+        const checkpoint::Directory& directory, checkpoint::StoreWriter& writer, protocol::NotifySender sender);
+  ~Saver();
+  Saver(const Saver&) = delete;
+  Saver& operator=(const Saver&) = delete;
 
-  // Tells which episode is durable already: the one that was resumed from.
-  void resumed_at(std::int64_t episode) { durable_episode_ = episode; }
-  std::int64_t durable_episode() const { return durable_episode_; }
+  // The newest snapshot: saved now, later or never. `is_best`: it is also to become best_model.*.
+  void offer(const SnapshotRef& newest, bool is_best);
 
-  // Whether the newest snapshot is to be saved now, and why. `best_is_new`: it is the best so far.
-  std::optional<checkpoint::SaveReason> due(const Snapshot& newest, bool save_requested) const;
+  // A snapshot to become best_model.* under a sidecar that exists already.
+  void file_best(const SnapshotRef& snapshot, checkpoint::Sidecar sidecar);
 
-  // Commits and prunes. An error has been said already; the save stays due.
-  Result<> save(const Snapshot& snapshot, checkpoint::SaveReason reason);
+  // Saves what was offered last as soon as possible.
+  void request();
 
-  // best_model.*. What the disk refuses is kept in memory until it takes it.
-  void save_best(const Snapshot& snapshot);
-  void save_best(std::span<const std::byte> archive, checkpoint::Sidecar sidecar);
+  // Returns when what was offered last is durable, or has been refused once more (already said); the best model has had
+  // its try too.
+  Result<> save_now(checkpoint::SaveReason reason);
 
-  // Tries again what save_best was refused, when it is time; `now_or_never`: at once.
-  void retry_best(bool now_or_never);
-
-  const std::string& newest_path() const { return newest_path_; }
+  checkpoint::Episode durable_episode() const;
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  struct BestJob {
+    SnapshotRef snapshot;
+    std::optional<checkpoint::Sidecar> sidecar;  // nothing: made from the snapshot
+  };
+  struct Forced {
+    checkpoint::SaveReason reason;
+    bool checkpoint_tried = false;
+    bool best_tried = false;
+  };
+
+  void run();
+  std::optional<checkpoint::SaveReason> checkpoint_due() const;
+  bool best_due() const;
+  void save_checkpoint(std::unique_lock<std::mutex>& lock, checkpoint::SaveReason reason);
+  void save_best(std::unique_lock<std::mutex>& lock);
+  void wait_for_work(std::unique_lock<std::mutex>& lock);
+
+  // Without the lock, on the saver's thread.
+  Result<> commit(Snapshot& snapshot, checkpoint::SaveReason reason, Clock::time_point requested, bool awaited);
+  Result<> commit_best(const BestJob& job);
+  void prune(checkpoint::Episode verified);
   checkpoint::Sidecar describe(const Snapshot& snapshot, checkpoint::SaveReason reason) const;
-  void refused(const std::string& what, const Error& error);
-  Result<> commit_best(std::span<const std::byte> archive, const checkpoint::Sidecar& sidecar);
+  void look_for_stuck_training(Snapshot& snapshot, checkpoint::Sidecar& sidecar);
+  void announce(const std::string& path);
+  void tell_status(const std::string& sentence);
+  void refuse(const std::string& what, const Error& error);
 
   const config::Config& config_;
-  RunIdentity identity_;
-  const TrainingTask& task_;
+  const SessionFacts facts_;
   const checkpoint::Directory& directory_;
   checkpoint::StoreWriter& writer_;
-  Heartbeat& heartbeat_;
-  std::int64_t durable_episode_ = 0;
-  std::string newest_path_;
-  bool overdue_ = false;  // a save was refused and has not been made good yet
-  struct UnsavedBest {
-    std::vector<std::byte> archive;
-    checkpoint::Sidecar sidecar;
+  protocol::NotifySender sender_;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  std::condition_variable idle_;
+  SaveSchedule schedule_;
+  SnapshotRef newest_;
+  SnapshotRef planned_;  // what was newest when a save came due and none was under way
+  Clock::time_point due_since_{};
+  std::optional<BestJob> best_;
+  std::optional<Forced> forced_;
+  std::optional<Error> last_refusal_;
+  bool busy_ = false;
+  bool closing_ = false;
+
+  struct LastSaved {
+    checkpoint::Episode episode = 0;
+    std::vector<std::uint32_t> checksums;
   };
-  std::optional<UnsavedBest> unsaved_best_;
-  std::chrono::seconds pause_{1};
-  std::chrono::steady_clock::time_point not_before_{};
-  std::chrono::steady_clock::time_point last_durable_ = std::chrono::steady_clock::now();
+  LastSaved last_saved_;  // the saver's thread only
+
+  std::thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace ts::session

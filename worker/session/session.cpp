@@ -19,8 +19,10 @@ namespace {
 using checkpoint::SaveReason;
 using protocol::ExitCode;
 
+constexpr checkpoint::Episode kNothingDurable = -1;  // not even the state before the first episode, which is 0
 constexpr int kFinalSaveTries = 4;
 constexpr std::chrono::seconds kFinalSavePause{1};
+constexpr std::chrono::seconds kSaveSilence{600};  // a disk may take that long to sync without being hung
 
 void say(const std::string& line) {
   std::printf("%s\n", line.c_str());
@@ -39,6 +41,22 @@ std::string environment_or(const char* name, std::string otherwise) {
 std::int64_t environment_number(const char* name) {
   return parse_plain_integer(environment_or(name, "0")).value_or(0);
 }
+
+// What a task meets at every step: the beat, the request to stop, the request to save.
+class Gate final : public StepGate {
+ public:
+  Gate(Heartbeat& heartbeat, Saver& saver) : heartbeat_(heartbeat), saver_(saver) {}
+
+  bool step(std::int64_t steps_total) override {
+    if (take_save_request()) saver_.request();
+    return heartbeat_.step(steps_total);
+  }
+  void enter(protocol::Phase phase) override { heartbeat_.enter(phase); }
+
+ private:
+  Heartbeat& heartbeat_;
+  Saver& saver_;
+};
 
 class Session {
  public:
@@ -63,7 +81,10 @@ class Session {
     }
     while (counters_.episode < total && !stop_requested()) {
       const auto trained = train_one_episode();
-      if (!trained) return trained.error();
+      if (trained) continue;
+      // What was completed before the trouble need not be trained again.
+      [[maybe_unused]] const auto saved = save_now(SaveReason::signal);
+      return trained.error();
     }
     return end();
   }
@@ -76,7 +97,7 @@ class Session {
   void check_exactness(const checkpoint::Sidecar& sidecar);
   Result<> train_one_episode();
   Result<bool> judge(const EpisodeResult& result);
-  void save_what_is_due(bool file_best);
+  Result<> save_now(SaveReason reason);
   Result<ExitCode> end();
   bool better(double value, const Best& than) const;
 
@@ -87,8 +108,8 @@ class Session {
   checkpoint::StoreWriter writer_;
   Heartbeat heartbeat_;
   std::string run_id_;
+  SnapshotPool snapshots_;
   std::optional<Saver> saver_;
-  SnapshotBuffers snapshots_;
   Counters counters_;
   Best filed_best_;  // what best_model.* holds
 };
@@ -108,18 +129,24 @@ Result<> Session::begin(const ResumeRequest& request) {
   if (run_id_.empty() && point->checkpoint) run_id_ = point->checkpoint->sidecar.run_id;
   if (run_id_.empty()) run_id_ = make_run_id();
   const std::int64_t total = config_.training.episodes;
-  saver_.emplace(config_, RunIdentity{run_id_, environment_number(protocol::kEnvAttempt), total}, task_, directory_,
-                 writer_, heartbeat_);
-  if (point->checkpoint && point->checkpoint->is_foreign()) {
+  const auto prepared = snapshots_.prepare(task_);
+  if (!prepared) return prepared.error();
+  const bool foreign = point->checkpoint && point->checkpoint->is_foreign();
+  saver_.emplace(
+      config_,
+      SessionFacts{
+          {run_id_, environment_number(protocol::kEnvAttempt), total}, task_.exactness(), task_.hyperparameters()},
+      foreign ? kNothingDurable : counters_.episode, directory_, writer_,
+      protocol::NotifySender(std::getenv(protocol::kEnvNotifySocket)));
+  if (foreign) {
     const auto taken_in = take_in_foreign(*point);
     if (!taken_in) return taken_in.error();
   }
   const auto aside = make_way(*point, config_, writer_);
   if (!aside) return aside.error();
   note(*aside);
-  saver_->resumed_at(counters_.episode);
   settle_best(*point);
-  if (!point->checkpoint) {
+  if (counters_.episode == 0) {
     say("Starting training: " + std::to_string(total) + " episodes");
   } else if (counters_.episode < total) {
     say("Resuming training from episode " + std::to_string(counters_.episode + 1) + "/" + std::to_string(total));
@@ -131,8 +158,8 @@ Result<> Session::begin(const ResumeRequest& request) {
 // A file of another origin becomes a checkpoint of this run before anything else goes aside: a crash in the next moment
 // must find it again.
 Result<> Session::take_in_foreign(StartingPoint& point) {
-  snapshots_.take(task_, counters_, {});
-  const auto saved = saver_->save(snapshots_.sealed(), SaveReason::request);
+  saver_->offer(snapshots_.take(task_, counters_, {}), false);
+  const auto saved = saver_->save_now(SaveReason::request);
   if (!saved) return saved.error();
   point.supersede_after = counters_.episode;
   return {};
@@ -151,14 +178,20 @@ Result<> Session::load(const StartingPoint& point) {
                           "--fresh.");
   };
   const auto counters = read_counters(archive->root);
-  if (!counters) return refuse(counters.error());
+  if (ours && !counters) return refuse(counters.error());
   if (ours && counters->episode != chosen.sidecar.episode) {
     return make_error(ErrorKind::checkpoint, point.path + " says episode " + std::to_string(counters->episode) +
                                                  " inside and " + std::to_string(chosen.sidecar.episode) +
                                                  " in its sidecar; it is not what it claims to be.");
   }
-  const auto loaded = task_.load(archive->root);
-  if (!loaded) return refuse(loaded.error());
+  const auto loaded = counters ? task_.load(archive->root) : Result<>(counters.error());
+  if (!loaded && ours) return refuse(loaded.error());
+  if (!loaded) {
+    const auto imported = task_.import_model(archive->root);
+    if (!imported || !*imported) return refuse(imported ? loaded.error() : imported.error());
+    say("Starting from the model in " + point.path + ": " + **imported + ".");
+    return {};
+  }
   counters_ = *counters;
   say("Auto-resuming from episode " + std::to_string(counters_.episode) + ": " + point.path);
   if (ours) check_exactness(chosen.sidecar);
@@ -206,21 +239,23 @@ void Session::settle_best(const StartingPoint& point) {
   // What the state remembers is better than what is filed: file it, where it is still to be had.
   const auto kept = store_.verify(remembered.episode);
   if (!kept || kept->sidecar.run_id != run_id_) return;
-  saver_->save_best(kept->archive.bytes(), kept->sidecar);
+  const auto copy = snapshots_.copy_of(kept->archive.bytes());
+  if (!copy) return;  // no memory: the next best will be filed
+  saver_->file_best(*copy, kept->sidecar);
   filed_best_ = remembered;
 }
 
 Result<> Session::train_one_episode() {
   const std::int64_t episode = counters_.episode + 1;
-  const auto result = task_.run_episode(episode, heartbeat_);
+  Gate gate(heartbeat_, *saver_);
+  const auto result = task_.run_episode(episode, gate);
   if (!result) return result.error();
   if (!*result) return {};  // stopped in the middle: the snapshot of the last completed episode stands
   counters_.episode = episode;
   const auto to_file = judge(**result);
   if (!to_file) return to_file.error();
-  snapshots_.take(task_, counters_, **result);
+  saver_->offer(snapshots_.take(task_, counters_, **result), *to_file);
   heartbeat_.episode_done(episode, config_.training.episodes, (*result)->metrics);
-  save_what_is_due(*to_file);
   return {};
 }
 
@@ -249,26 +284,18 @@ Result<bool> Session::judge(const EpisodeResult& result) {
   return true;
 }
 
-void Session::save_what_is_due(bool file_best) {
-  const Snapshot& newest = snapshots_.newest();
-  const auto reason = saver_->due(newest, take_save_request());
-  if (reason && saver_->save(snapshots_.sealed(), *reason)) {
-    say("episode " + std::to_string(counters_.episode) + "/" + std::to_string(config_.training.episodes) + " saved (" +
-        std::string(checkpoint::to_string(*reason)) + "): " + saver_->newest_path());
-  }
-  if (file_best) {
-    saver_->save_best(snapshots_.sealed());
-  } else {
-    saver_->retry_best(false);
-  }
+// The training thread waits, so it says for how long it may be silent.
+Result<> Session::save_now(SaveReason reason) {
+  heartbeat_.enter(protocol::Phase::save);
+  heartbeat_.expect_silence(kSaveSilence);
+  return saver_->save_now(reason);
 }
 
 Result<ExitCode> Session::end() {
   heartbeat_.stopping();
-  saver_->retry_best(true);
   const bool finished = counters_.episode >= config_.training.episodes;
-  for (int tries = 1; saver_->durable_episode() < counters_.episode; ++tries) {
-    const auto saved = saver_->save(snapshots_.sealed(), finished ? SaveReason::final : SaveReason::signal);
+  for (int tries = 1;; ++tries) {
+    const auto saved = save_now(finished ? SaveReason::final : SaveReason::signal);
     if (saved) break;
     if (tries == kFinalSaveTries) {
       return make_error(ErrorKind::cannot_write, "episode " + std::to_string(counters_.episode) +

@@ -1,9 +1,17 @@
 #include "worker/session/snapshot.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 namespace ts::session {
+namespace {
+
+using checkpoint::ArchiveLayout;
+
+constexpr std::size_t kSessionTensors = 3;  // best.episode, best.value, episode: see assemble_state
+
+}  // namespace
 
 checkpoint::Dict assemble_state(TrainingTask& task, const Counters& counters) {
   checkpoint::Dict state = task.state();
@@ -33,31 +41,77 @@ Result<Counters> read_counters(const checkpoint::Dict& state) {
   return counters;
 }
 
-void SnapshotBuffers::take(TrainingTask& task, const Counters& counters, const EpisodeResult& result) {
-  const auto begun = std::chrono::steady_clock::now();
-  const std::size_t next = newest_ ? 1 - *newest_ : 0;
-  Buffer& buffer = buffers_[next];
-  buffer.snapshot.counters = counters;
-  buffer.snapshot.result = result;
-  const checkpoint::Dict state = assemble_state(task, buffer.snapshot.counters);
-  if (!layout_ || !layout_->fits(state)) layout_ = checkpoint::ArchiveLayout::plan(state);
-  // Sized once; from then on a copy touches only pages that are there.
-  buffer.bytes.resize(layout_->file_bytes());
-  layout_->copy_tensors(state, buffer.bytes);
-  buffer.is_sealed = false;
-  buffer.snapshot.archive = buffer.bytes;
-  const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begun;
-  buffer.snapshot.copy_ms = taken.count();
-  newest_ = next;
+std::span<const std::byte> Snapshot::sealed() {
+  if (!is_sealed_ && layout_) checksums_ = layout_->seal(memory_.bytes());
+  is_sealed_ = true;
+  return memory_.bytes();
 }
 
-const Snapshot& SnapshotBuffers::sealed() {
-  Buffer& buffer = buffers_[*newest_];
-  if (!buffer.is_sealed) {
-    layout_->seal(buffer.bytes);
-    buffer.is_sealed = true;
+Result<> SnapshotPool::prepare(TrainingTask& task) {
+  const Counters counters;
+  layout_ = std::make_shared<const ArchiveLayout>(ArchiveLayout::plan(assemble_state(task, counters)));
+  for (std::size_t i = 0; i < kReady; ++i) {
+    auto memory = MemoryFile::create(layout_->file_bytes());
+    if (!memory) return memory.error();
+    auto buffer = std::make_unique<Snapshot>();
+    buffer->memory_ = std::move(*memory);
+    free_->buffers.push_back(std::move(buffer));
   }
-  return buffer.snapshot;
+  return {};
+}
+
+std::unique_ptr<Snapshot> SnapshotPool::free_buffer(std::size_t bytes) {
+  std::unique_lock lock(free_->mutex);
+  while (true) {
+    std::unique_ptr<Snapshot> buffer;
+    if (!free_->buffers.empty()) {
+      buffer = std::move(free_->buffers.back());
+      free_->buffers.pop_back();
+      if (buffer->memory_.bytes().size() == bytes) return buffer;
+    }
+    auto memory = MemoryFile::create(bytes);
+    if (memory) {
+      if (!buffer) buffer = std::make_unique<Snapshot>();
+      buffer->memory_ = std::move(*memory);
+      return buffer;
+    }
+    free_->returned.wait(lock, [&] { return !free_->buffers.empty(); });
+  }
+}
+
+SnapshotRef SnapshotPool::lend(std::unique_ptr<Snapshot> buffer) const {
+  return {buffer.release(), [list = free_](Snapshot* returned) {
+            {
+              const std::lock_guard lock(list->mutex);
+              list->buffers.emplace_back(returned);
+            }
+            list->returned.notify_one();
+          }};
+}
+
+SnapshotRef SnapshotPool::take(TrainingTask& task, const Counters& counters, const EpisodeResult& result) {
+  const auto begun = std::chrono::steady_clock::now();
+  const checkpoint::Dict state = assemble_state(task, counters);
+  if (!layout_->fits(state)) layout_ = std::make_shared<const ArchiveLayout>(ArchiveLayout::plan(state));
+  auto buffer = free_buffer(layout_->file_bytes());
+  buffer->counters = counters;
+  buffer->result = result;
+  layout_->copy_tensors(state, buffer->memory_.bytes());
+  buffer->layout_ = layout_;
+  buffer->task_tensors_ = layout_->tensor_count() - kSessionTensors;
+  buffer->is_sealed_ = false;
+  const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begun;
+  buffer->copy_ms = taken.count();
+  return lend(std::move(buffer));
+}
+
+Result<SnapshotRef> SnapshotPool::copy_of(std::span<const std::byte> archive) {
+  auto memory = MemoryFile::create(archive.size());
+  if (!memory) return memory.error();
+  auto buffer = std::make_unique<Snapshot>();
+  buffer->memory_ = std::move(*memory);
+  std::ranges::copy(archive, buffer->memory_.bytes().begin());
+  return lend(std::move(buffer));
 }
 
 }  // namespace ts::session

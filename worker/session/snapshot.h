@@ -1,20 +1,22 @@
-// The state as of the last completed episode, in memory: what is saved when training is stopped in the middle of the
-// next one.
+// The state as of the last completed episode, in memory: what is saved in the background while training goes on, and
+// when training is stopped in the middle of the next episode.
 //
-// Two buffers alternate, so that at any instant one of them is whole. Each holds the very bytes of the `.pt` file.
-//
-// Ownership: owns the buffers. Threading: the training thread.
+// Each snapshot is a buffer that holds the very bytes of the `.pt` file. A buffer is filled only while nobody refers to
+// it, so at any instant the newest snapshot is whole, whatever is being copied, saved or killed.
 #pragma once
 
-#include <array>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "common/checkpoint/archive_writer.h"
 #include "common/protocol/notify_message.h"
+#include "worker/session/memory_file.h"
 #include "worker/session/training_task.h"
 
 namespace ts::session {
@@ -32,32 +34,63 @@ struct Counters {
   Best best;
 };
 
-struct Snapshot {
-  Counters counters;
-  EpisodeResult result;          // of the newest completed episode
-  double copy_ms = 0.0;          // the training thread's time for the copy
-  std::span<std::byte> archive;  // sealed on demand
-};
-
-class SnapshotBuffers {
+class Snapshot {
  public:
-  // Copies the task's state and the counters into the older buffer and makes it the newest.
-  void take(TrainingTask& task, const Counters& counters, const EpisodeResult& result);
+  Counters counters;
+  EpisodeResult result;  // of the newest completed episode
+  double copy_ms = 0.0;  // the training thread's time for the copy
 
-  // REQUIRES, both: take was called. `sealed` fills in the headers and checksums, which `newest` may lack.
-  const Snapshot& newest() const { return buffers_[*newest_].snapshot; }
-  const Snapshot& sealed();
+  // Fills in headers and checksums around the tensors' bytes, once. Then the bytes are the file's. Threading: one
+  // thread at a time, which may be another than the one that took the snapshot.
+  std::span<const std::byte> sealed();
+
+  // CRC-32 of each of the task's tensors, in order: what tells a state that does not change from one that does. The
+  // session's own counters are left out. Empty for a copy of a file. REQUIRES: sealed() was called.
+  std::span<const std::uint32_t> task_checksums() const { return {checksums_.data(), task_tensors_}; }
 
  private:
-  struct Buffer {
-    std::vector<std::byte> bytes;
-    Snapshot snapshot;
-    bool is_sealed = false;
+  friend class SnapshotPool;
+
+  MemoryFile memory_;
+  std::shared_ptr<const checkpoint::ArchiveLayout> layout_;  // nothing: a copy of a file, sealed already
+  std::size_t task_tensors_ = 0;
+  std::vector<std::uint32_t> checksums_;
+  bool is_sealed_ = false;
+};
+
+// Referring to a snapshot keeps it as it is.
+using SnapshotRef = std::shared_ptr<Snapshot>;
+
+// Buffers, used again and again. Threading: `take` and `copy_of` on the training thread; references may be dropped on
+// any thread.
+class SnapshotPool {
+ public:
+  // As many as training and one save in flight need; touched, so that no episode pays for it.
+  static constexpr std::size_t kReady = 3;
+
+  // Prepares kReady buffers for states of this structure. An error says how much memory is missing.
+  Result<> prepare(TrainingTask& task);
+
+  // Copies the task's state and the counters into a free buffer. Where no memory is left for another buffer, waits
+  // until one is given back. REQUIRES: prepare has succeeded.
+  SnapshotRef take(TrainingTask& task, const Counters& counters, const EpisodeResult& result);
+
+  // A snapshot that holds the bytes of a file.
+  Result<SnapshotRef> copy_of(std::span<const std::byte> archive);
+
+ private:
+  // Outlives the pool as long as there are references.
+  struct FreeList {
+    std::mutex mutex;
+    std::condition_variable returned;
+    std::vector<std::unique_ptr<Snapshot>> buffers;
   };
 
-  std::optional<checkpoint::ArchiveLayout> layout_;
-  std::array<Buffer, 2> buffers_;
-  std::optional<std::size_t> newest_;
+  std::unique_ptr<Snapshot> free_buffer(std::size_t bytes);
+  SnapshotRef lend(std::unique_ptr<Snapshot> buffer) const;
+
+  std::shared_ptr<const checkpoint::ArchiveLayout> layout_;
+  std::shared_ptr<FreeList> free_ = std::make_shared<FreeList>();
 };
 
 // The whole state as it stands in the archive: the task's members, then the session's. The views point at `counters`.

@@ -48,6 +48,14 @@ class TrainingTask {
   // and leaves the task as it was. Members that are not the task's are ignored.
   virtual Result<> load(const checkpoint::Dict& state) = 0;
 
+  // Takes over what a file of another origin holds of this task (the weights of a model trained elsewhere), where
+  // load() has found that it is no complete state. The result says what was taken over and what starts anew, for
+  // people; nothing when this task takes over no such files. An error names the tensor that does not fit, and nothing
+  // has changed.
+  virtual Result<std::optional<std::string>> import_model(const checkpoint::Dict&) {
+    return std::optional<std::string>();
+  }
+
   virtual boost::json::object hyperparameters() const = 0;
 
   // What must be equal for a resumed run to be bit-identical: threads, instruction set, library builds, data.

@@ -167,6 +167,78 @@ TEST_F(Trading, RefusesAStateOfAnotherShapeAndStaysAsItWas) {
   EXPECT_EQ(digest(*trader), before);
 }
 
+// A dict of the same tensors under other names, as another program arranges them.
+checkpoint::Dict only(const checkpoint::Dict& state, std::initializer_list<const char*> names) {
+  checkpoint::Dict out;
+  for (const char* name : names) out.add(name, *state.dict(name));
+  return out;
+}
+
+std::string digest_of(const checkpoint::Dict& dict) {
+  return checkpoint::digest_of(checkpoint::write_archive(dict));
+}
+
+TEST_F(Trading, TakesOverAModelThatIsNoCompleteState) {
+  const auto teacher = task();
+  train(*teacher, 1, 3);
+  const checkpoint::Dict taught = teacher->state();
+  const std::string weights = digest_of(*taught.dict("model"));
+  for (const bool bare : {false, true}) {
+    const auto learner = task();
+    const std::string moments = digest_of(*learner->state().dict("optimizer"));
+    ASSERT_FALSE(learner->load(only(taught, {"model"})));
+    const auto imported = learner->import_model(bare ? *taught.dict("model") : only(taught, {"model"}));
+    ASSERT_TRUE(imported) << imported.error().message;
+    EXPECT_NE((*imported)->find("start at zero"), std::string::npos);
+    const checkpoint::Dict state = learner->state();
+    EXPECT_EQ(digest_of(*state.dict("model")), weights);
+    EXPECT_EQ(digest_of(*state.dict("target")), weights);
+    EXPECT_EQ(digest_of(*state.dict("optimizer")), moments);
+  }
+}
+
+TEST_F(Trading, TakesOverAdamsMomentsInBothForms) {
+  const auto teacher = task();
+  train(*teacher, 1, 3);
+  const checkpoint::Dict taught = teacher->state();
+  const checkpoint::Dict& ours = *taught.dict("optimizer");
+  // As torch.optim.Adam.state_dict() has it: by the parameters' numbers, and the step is a floating-point number.
+  const double steps = static_cast<double>(*checkpoint::whole_number(ours, "step"));
+  checkpoint::Dict by_number;
+  std::size_t number = 0;
+  for (const auto& [name, unused] : ours.dict("exp_avg")->items()) {
+    checkpoint::Dict moments;
+    moments.add("step", checkpoint::view_of(steps));
+    moments.add("exp_avg", *ours.dict("exp_avg")->tensor(name));
+    moments.add("exp_avg_sq", *ours.dict("exp_avg_sq")->tensor(name));
+    by_number.add(std::to_string(number++), std::move(moments));
+  }
+  checkpoint::Dict optimizer;
+  optimizer.add("state", std::move(by_number));
+  checkpoint::Dict python = only(taught, {"model"});
+  python.add("optimizer", std::move(optimizer));
+
+  for (const checkpoint::Dict& file : {python, only(taught, {"model", "optimizer"})}) {
+    const auto learner = task();
+    const auto imported = learner->import_model(file);
+    ASSERT_TRUE(imported);
+    EXPECT_NE((*imported)->find("Adam's moments are taken over"), std::string::npos);
+    EXPECT_EQ(digest_of(*learner->state().dict("optimizer")), digest_of(ours));
+  }
+}
+
+TEST_F(Trading, RefusesAModelOfAnotherShapeAndStaysAsItWas) {
+  const auto trader = task();
+  config_.dqn.hidden = {9};
+  const auto other = task();
+  const std::string before = digest(*trader);
+  const auto imported = trader->import_model(only(other->state(), {"model"}));
+  ASSERT_FALSE(imported);
+  EXPECT_NE(imported.error().message.find("model.0.weight"), std::string::npos) << imported.error().message;
+  EXPECT_FALSE(trader->import_model(checkpoint::Dict{}));
+  EXPECT_EQ(digest(*trader), before);
+}
+
 TEST_F(Trading, RefusesWhatCannotBeTradedWithASentence) {
   config_.data.path = directory_ / "missing.csv";
   EXPECT_FALSE(TradingTask::create(config_, "cpu"));

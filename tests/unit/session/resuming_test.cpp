@@ -167,5 +167,58 @@ TEST_F(Resuming, TakesAFileFromElsewhereThatIsNamed) {
   EXPECT_EQ(run_from(elsewhere.string()).code, 65);
 }
 
+TEST_F(Resuming, BeginsAgainWhenTheFirstSaveNeverCameToItsCommit) {
+  train(3);
+  for (const auto* name : {"model_ep3.json", "best_model.pt", "best_model.json"}) {
+    std::filesystem::remove(models(name));
+  }
+  const Outcome outcome = run();
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_TRUE(outcome.said("rejected episode 3")) << outcome.output;
+  EXPECT_TRUE(outcome.said("Starting training")) << outcome.output;
+  EXPECT_EQ(files_below("quarantine"), 1U);
+}
+
+// A model from elsewhere is where training begins, and stays it when the first episodes are lost.
+TEST_F(Resuming, FromAModelOfAnotherOriginBeginsWithItsWeights) {
+  const std::vector<float> weights = {5.0F, 4.0F, 3.0F, 2.0F, 1.0F};
+  checkpoint::Dict model;
+  model.add("weights", checkpoint::view_of(checkpoint::DType::float32, weights));
+  const auto path = directory / "trained_elsewhere.pt";
+  const auto bytes = checkpoint::write_archive(model);
+  write_text(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+
+  raise_at(SIGKILL, 2);
+  EXPECT_EQ(run_from(path.string()).signal, SIGKILL);
+  EXPECT_EQ(episodes(), (Episodes{0}));
+  calm_down();
+  const Outcome outcome = run();
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_TRUE(outcome.said("Auto-resuming from episode 0: ")) << outcome.output;
+  EXPECT_TRUE(outcome.said("Starting training: 10 episodes")) << outcome.output;
+  const std::string interrupted = archive(10);
+
+  std::filesystem::remove_all(models());
+  const Outcome undisturbed = run_from(path.string());
+  EXPECT_TRUE(undisturbed.said("Starting from the model in " + path.string() + ": its weights are taken over."))
+      << undisturbed.output;
+  EXPECT_TRUE(archive(10) == interrupted);
+  EXPECT_FALSE(archive(10) == uninterrupted(10));  // it did begin with other weights
+}
+
+TEST_F(Resuming, FromAModelThatDoesNotFitIsRefusedAndChangesNothing) {
+  train(6);
+  const auto before = contents_of(models());
+  checkpoint::Dict model;
+  const std::vector<float> weights(9, 1.0F);
+  model.add("weights", checkpoint::view_of(checkpoint::DType::float32, weights));
+  const auto bytes = checkpoint::write_archive(model);
+  write_text(directory / "other.pt", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const Outcome outcome = run_from((directory / "other.pt").string());
+  EXPECT_EQ(outcome.code, 65);
+  EXPECT_TRUE(outcome.said("\"weights\" is float32 [9] in the checkpoint, float32 [5] was expected")) << outcome.output;
+  EXPECT_EQ(contents_of(models()), before);
+}
+
 }  // namespace
 }  // namespace ts::session

@@ -1,5 +1,6 @@
 // The state as of the last completed episode, kept while the next one changes it.
 #include <algorithm>
+#include <set>
 
 #include "tests/unit/session/toy_session.h"
 
@@ -27,41 +28,110 @@ EpisodeResult train(ToyTask& task, std::int64_t episode) {
 
 TEST(ASnapshot, IsTheStateOfItsMomentWhateverTheTaskDoesSince) {
   ToyTask task;
-  SnapshotBuffers buffers;
+  SnapshotPool pool;
+  ASSERT_TRUE(pool.prepare(task));
   for (std::int64_t episode = 1; episode <= 6; ++episode) {
     const EpisodeResult result = train(task, episode);
     const Counters counters{episode, {1, 0.5}};
-    buffers.take(task, counters, result);
+    const SnapshotRef snapshot = pool.take(task, counters, result);
     const auto expected = archive_of(task, counters);
     train(task, episode + 1);  // begun, and given up
-    EXPECT_TRUE(same(buffers.sealed().archive, expected)) << episode;
-    EXPECT_TRUE(same(buffers.sealed().archive, expected)) << "sealing twice changes nothing";
-    EXPECT_EQ(buffers.newest().counters.episode, episode);
+    EXPECT_TRUE(same(snapshot->sealed(), expected)) << episode;
+    EXPECT_TRUE(same(snapshot->sealed(), expected)) << "sealing twice changes nothing";
+    EXPECT_EQ(snapshot->counters.episode, episode);
   }
 }
 
-TEST(TwoSnapshots, AlternateSoThatOneIsWholeWhileTheOtherIsMade) {
+TEST(ASnapshot, StaysAsItIsWhileSomebodyRefersToIt) {
   ToyTask task;
-  SnapshotBuffers buffers;
-  std::vector<const std::byte*> places;
-  for (std::int64_t episode = 1; episode <= 4; ++episode) {
-    buffers.take(task, {episode, {}}, train(task, episode));
-    places.push_back(buffers.newest().archive.data());
+  SnapshotPool pool;
+  ASSERT_TRUE(pool.prepare(task));
+  std::vector<SnapshotRef> kept;
+  std::vector<std::vector<std::byte>> expected;
+  for (std::int64_t episode = 1; episode <= 6; ++episode) {  // more than were prepared
+    kept.push_back(pool.take(task, {episode, {}}, train(task, episode)));
+    expected.push_back(archive_of(task, {episode, {}}));
   }
-  EXPECT_NE(places[0], places[1]);
-  EXPECT_EQ(places[0], places[2]);
-  EXPECT_EQ(places[1], places[3]);
+  for (std::size_t i = 0; i < kept.size(); ++i) EXPECT_TRUE(same(kept[i]->sealed(), expected[i])) << i;
+}
+
+TEST(SnapshotBuffers, AreUsedAgainWhenNobodyRefersToThem) {
+  ToyTask task;
+  SnapshotPool pool;
+  ASSERT_TRUE(pool.prepare(task));
+  std::set<const std::byte*> places;
+  SnapshotRef newest;
+  for (std::int64_t episode = 1; episode <= 20; ++episode) {
+    newest = pool.take(task, {episode, {}}, train(task, episode));
+    places.insert(newest->sealed().data());
+  }
+  EXPECT_EQ(places.size(), 2U);  // the newest is whole while the other is made
+}
+
+TEST(SnapshotBuffers, MayBeGivenBackAfterThePoolIsGone) {
+  SnapshotRef last;
+  ToyTask task;
+  const auto expected = archive_of(task, {1, {}});
+  {
+    SnapshotPool pool;
+    ASSERT_TRUE(pool.prepare(task));
+    last = pool.take(task, {1, {}}, {});
+  }
+  EXPECT_TRUE(same(last->sealed(), expected));
 }
 
 TEST(ASnapshot, HasBytesThatDependOnTheStateAlone) {
   ToyTask first;
   ToyTask second;
-  SnapshotBuffers a;
-  SnapshotBuffers b;
-  b.take(second, {0, {}}, {});  // one more than the other
-  a.take(first, {3, {1, 2.0}}, {});
-  b.take(second, {3, {1, 2.0}}, {});
-  EXPECT_TRUE(std::ranges::equal(a.sealed().archive, b.sealed().archive));
+  SnapshotPool a;
+  SnapshotPool b;
+  ASSERT_TRUE(a.prepare(first) && b.prepare(second));
+  const SnapshotRef one_more = b.take(second, {0, {}}, {});
+  const SnapshotRef of_a = a.take(first, {3, {1, 2.0}}, {});
+  const SnapshotRef of_b = b.take(second, {3, {1, 2.0}}, {});
+  EXPECT_TRUE(std::ranges::equal(of_a->sealed(), of_b->sealed()));
+}
+
+TEST(ASnapshot, FitsAStateThatHasGrown) {
+  ToyTask small(5);
+  ToyTask large(5000);
+  SnapshotPool pool;
+  ASSERT_TRUE(pool.prepare(small));
+  const SnapshotRef before = pool.take(small, {1, {}}, {});
+  const SnapshotRef after = pool.take(large, {2, {}}, {});
+  EXPECT_TRUE(same(before->sealed(), archive_of(small, {1, {}})));
+  EXPECT_TRUE(same(after->sealed(), archive_of(large, {2, {}})));
+}
+
+TEST(ASnapshot, TellsAStateThatChangesFromOneThatDoesNot) {
+  ToyTask task;
+  SnapshotPool pool;
+  ASSERT_TRUE(pool.prepare(task));
+  const auto checksums = [&](std::int64_t episode) {
+    const SnapshotRef snapshot = pool.take(task, {episode, {episode, 1.0}}, {});
+    snapshot->sealed();
+    return std::vector(snapshot->task_checksums().begin(), snapshot->task_checksums().end());
+  };
+  const auto first = checksums(1);
+  EXPECT_EQ(first.size(), 3U);  // weights, random, steps
+  EXPECT_EQ(checksums(2), first) << "the session's own counters do not make a state another one";
+  train(task, 3);
+  EXPECT_NE(checksums(3), first);
+}
+
+TEST(ACopyOfAFile, HasTheFilesBytes) {
+  ToyTask task;
+  const auto file = archive_of(task, {7, {}});
+  SnapshotPool pool;
+  const auto copy = pool.copy_of(file);
+  ASSERT_TRUE(copy);
+  EXPECT_TRUE(same((*copy)->sealed(), file));
+}
+
+TEST(MemoryForASnapshot, ThatCannotBeHadIsASentence) {
+  const auto memory = MemoryFile::create(std::size_t{1} << 60);
+  ASSERT_FALSE(memory);
+  EXPECT_NE(memory.error().message.find("not enough memory for a snapshot of"), std::string::npos);
 }
 
 TEST(TheCounters, ComeBackAsTheyWereSaved) {

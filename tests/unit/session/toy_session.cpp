@@ -28,12 +28,20 @@ using checkpoint::DType;
   ::_exit(static_cast<int>(ended ? *ended : protocol::exit_code_for(ended.error().kind)));
 }
 
+void wait_for_save(const config::Config& config, std::int64_t episode) {
+  if (episode == 0 || episode % config.checkpoints.save_frequency != 0) return;
+  const auto sidecar = config.checkpoints.directory / checkpoint::sidecar_name(episode);
+  for (int tries = 0; tries < 3000 && !std::filesystem::exists(sidecar); ++tries) ::usleep(1000);
+}
+
 }  // namespace
 
 Result<std::optional<EpisodeResult>> ToyTask::run_episode(std::int64_t episode, StepGate& gate) {
+  before_episode(episode);
   for (int step = 0; step < kStepsPerEpisode; ++step) {
     on_step(episode, step);
     if (!gate.step(steps_)) return std::optional<EpisodeResult>();
+    if (is_stuck) continue;
     random_ = (random_ * 48271 + 11) % 2147483647;
     auto& weight = weights_[static_cast<std::size_t>(random_) % weights_.size()];
     weight = weight * 0.75F + static_cast<float>(random_ % 1000) / 1000.0F;
@@ -74,11 +82,23 @@ Result<> ToyTask::load(const checkpoint::Dict& state) {
   return {};
 }
 
+// A bare {"weights"} is a model of another origin.
+Result<std::optional<std::string>> ToyTask::import_model(const checkpoint::Dict& state) {
+  const std::array<std::int64_t, 1> shape = {static_cast<std::int64_t>(weights_.size())};
+  const auto weights = checkpoint::expect_tensor(state, "weights", DType::float32, shape);
+  if (!weights) return weights.error();
+  weights_ = checkpoint::copy_elements<float>(*weights);
+  return std::optional<std::string>("its weights are taken over");
+}
+
 Outcome ToySession::run_in(const config::Config& configuration, const ResumeRequest& resume) {
   const auto output = directory / "output";
   std::fflush(nullptr);
   const pid_t child = ::fork();
-  if (child == 0) be_a_session(task, configuration, resume, output);
+  if (child == 0) {
+    if (keep_pace) task.before_episode = [&](std::int64_t episode) { wait_for_save(configuration, episode - 1); };
+    be_a_session(task, configuration, resume, output);
+  }
   int status = 0;
   EXPECT_EQ(::waitpid(child, &status, 0), child);
   Outcome outcome;

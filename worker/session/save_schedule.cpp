@@ -1,0 +1,56 @@
+#include "worker/session/save_schedule.h"
+
+#include <algorithm>
+
+namespace ts::session {
+namespace {
+
+using checkpoint::Episode;
+using checkpoint::SaveReason;
+
+constexpr std::chrono::seconds kPauseMax{60};
+constexpr std::chrono::seconds kPauseMin{1};
+
+}  // namespace
+
+bool SaveSchedule::crosses(Episode from, Episode to) const {
+  return to / policy_.frequency > from / policy_.frequency || (to >= policy_.total && from < policy_.total);
+}
+
+std::optional<SaveReason> SaveSchedule::due(Episode newest, Time now) const {
+  if (newest <= durable_) return std::nullopt;
+  if (requested_ > durable_) return SaveReason::request;
+  const SaveReason planned = newest >= policy_.total ? SaveReason::final : SaveReason::schedule;
+  if (refused_) {
+    return may_retry(now) || crosses(*refused_, newest) ? std::optional(planned) : std::nullopt;
+  }
+  if (crosses(durable_, newest)) return planned;
+  const bool aged = policy_.interval > policy_.interval.zero() && now - last_durable_ >= policy_.interval;
+  return aged ? std::optional(SaveReason::interval) : std::nullopt;
+}
+
+std::optional<SaveSchedule::Time> SaveSchedule::next_change(Episode newest) const {
+  if (newest <= durable_) return std::nullopt;
+  if (refused_) return not_before_;
+  if (policy_.interval > policy_.interval.zero()) return last_durable_ + policy_.interval;
+  return std::nullopt;
+}
+
+void SaveSchedule::saved(Episode episode, Time now) {
+  durable_ = std::max(durable_, episode);
+  last_durable_ = now;
+  refused_.reset();
+  pause_ = kPauseMin;
+  not_before_ = {};
+}
+
+void SaveSchedule::refused(std::optional<Episode> episode, Time now) {
+  if (episode) {
+    refused_ = episode;
+    requested_ = 0;
+  }
+  not_before_ = now + pause_;
+  pause_ = std::min(pause_ * 2, kPauseMax);
+}
+
+}  // namespace ts::session
