@@ -11,7 +11,6 @@
 #include <new>
 
 #include "common/base/text.h"
-#include "common/checkpoint/digest.h"
 
 namespace ts::checkpoint {
 namespace {
@@ -161,7 +160,7 @@ Result<std::uint64_t> Directory::file_size(const std::string& name) const {
   return size;
 }
 
-Result<FileBytes> Directory::read_file(const std::string& name, std::uint64_t bytes_max) const {
+Result<FileBytes> Directory::read_file(const std::string& name, std::uint64_t bytes_max, Digester* digester) const {
   std::uint64_t size = 0;
   const auto file = open_regular(name, size);
   if (!file) return file.error();
@@ -174,21 +173,22 @@ Result<FileBytes> Directory::read_file(const std::string& name, std::uint64_t by
     return make_error(ErrorKind::unavailable,
                       "there is not enough memory to read " + path_of(name) + " (" + human_bytes(size) + ").");
   }
-  const auto filled = read_all(file->get(), name, contents.bytes());
+  const auto filled = read_all(file->get(), name, contents.bytes(), digester);
   if (!filled) return filled.error();
   return contents;
 }
 
-Result<> Directory::read_all(int file, const std::string& name, std::span<std::byte> into) const {
-  std::size_t filled = 0;
-  while (filled < into.size()) {
-    const std::int64_t count =
-        retry_interrupted([&] { return fs_->read(file, into.data() + filled, into.size() - filled); });
+Result<> Directory::read_all(int file, const std::string& name, std::span<std::byte> into, Digester* digester) const {
+  while (!into.empty()) {
+    const std::size_t portion = digester == nullptr ? into.size() : std::min(into.size(), kReadPieceBytes);
+    const std::int64_t count = retry_interrupted([&] { return fs_->read(file, into.data(), portion); });
     if (count < 0) return unreadable(name, static_cast<int>(count));
     if (count == 0) {
       return make_error(ErrorKind::checkpoint, path_of(name) + " became shorter while it was read.");
     }
-    filled += static_cast<std::size_t>(count);
+    const std::span<std::byte> piece = into.first(static_cast<std::size_t>(count));
+    if (digester != nullptr) digester->update(piece);
+    into = into.subspan(piece.size());
   }
   return {};
 }
@@ -205,9 +205,8 @@ Result<std::string> Directory::digest_file(const std::string& name, std::uint64_
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(bytes, kReadPieceBytes)));
   for (std::uint64_t done = 0; done < bytes; done += buffer.size()) {
     buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(bytes - done, kReadPieceBytes)));
-    const auto filled = read_all(file->get(), name, buffer);
+    const auto filled = read_all(file->get(), name, buffer, &digester);
     if (!filled) return filled.error();
-    digester.update(buffer);
   }
   return digester.text();
 }

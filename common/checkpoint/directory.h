@@ -18,6 +18,7 @@
 
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
+#include "common/checkpoint/digest.h"
 #include "common/checkpoint/file_system.h"
 
 namespace ts::checkpoint {
@@ -64,7 +65,8 @@ class Directory {
   Result<std::uint64_t> file_size(const std::string& name) const;
 
   // The whole regular file. Never follows a link, never blocks on a FIFO, refuses anything else with a sentence.
-  Result<FileBytes> read_file(const std::string& name, std::uint64_t bytes_max) const;
+  // `digester` is given the bytes on their way, while they are in the cache.
+  Result<FileBytes> read_file(const std::string& name, std::uint64_t bytes_max, Digester* digester = nullptr) const;
 
   // The digest of a regular file of `bytes` bytes, by the rules of read_file; reads it piece by piece. A file of
   // another size is an error of kind checkpoint.
@@ -93,7 +95,7 @@ class Directory {
 
   Error unreadable(const std::string& name, int negative_errno) const;
   Result<UniqueFd> open_regular(const std::string& name, std::uint64_t& size) const;
-  Result<> read_all(int fd, const std::string& name, std::span<std::byte> into) const;
+  Result<> read_all(int fd, const std::string& name, std::span<std::byte> into, Digester* digester) const;
   Result<> write_and_sync(int fd, const std::string& name, std::span<const std::byte> bytes) const;
 
   std::filesystem::path path_;

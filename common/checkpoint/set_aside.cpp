@@ -162,7 +162,7 @@ Result<> StoreWriter::carry_out_intent(Notes& notes) {
 }
 
 Result<> StoreWriter::remake_best(const BestBy& best_by, Notes& notes) {
-  const Store store(directory_);
+  const Store store(directory_, Store::Contents::keep);
   const auto current = store.read_best_sidecar();
   if (current) return {};  // it was not newer, so it still is the best
   if (current.error().kind == ErrorKind::unavailable) return current.error();

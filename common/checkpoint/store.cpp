@@ -90,14 +90,21 @@ Result<Verified> Store::verify_pair(const std::string& archive, const std::strin
                                                  " bytes, its sidecar says " + std::to_string(parsed->bytes) +
                                                  (*size < parsed->bytes ? ": it is cut short." : "."));
   }
-  auto bytes = directory_.read_file(archive, parsed->bytes);
-  if (!bytes) return bytes.error();
-  const std::string digest = digest_of(bytes->bytes());
-  if (digest != parsed->digest) {
-    return make_error(ErrorKind::checkpoint, directory_.path_of(archive) + " has digest " + digest +
+  FileBytes bytes;
+  const auto digest = [&]() -> Result<std::string> {
+    if (contents_ == Contents::drop) return directory_.digest_file(archive, parsed->bytes);
+    Digester digester;
+    auto read = directory_.read_file(archive, parsed->bytes, &digester);
+    if (!read) return read.error();
+    bytes = std::move(*read);
+    return digester.text();
+  }();
+  if (!digest) return digest.error();
+  if (*digest != parsed->digest) {
+    return make_error(ErrorKind::checkpoint, directory_.path_of(archive) + " has digest " + *digest +
                                                  ", its sidecar says " + parsed->digest + ": its bytes are damaged.");
   }
-  return Verified{std::move(*parsed), archive, std::move(*bytes)};
+  return Verified{std::move(*parsed), archive, std::move(bytes)};
 }
 
 Result<Verified> Store::verify(Episode episode) const {

@@ -40,7 +40,7 @@ struct Listing {
 // Pure: sorts names into a Listing; what is not ours is left out.
 Listing classify(const std::vector<std::string>& names);
 
-// A checkpoint that was verified: the very bytes whose digest was compared.
+// A checkpoint that was verified, and the very bytes whose digest was compared (where the store keeps contents).
 struct Verified {
   Sidecar sidecar;
   std::string archive_name;
@@ -67,7 +67,11 @@ struct Choice {
 
 class Store {
  public:
-  explicit Store(const Directory& directory) : directory_(directory) {}
+  // Verifying reads every byte; whoever goes on to load the archive keeps them, all others need a small buffer only.
+  enum class Contents { drop, keep };
+
+  explicit Store(const Directory& directory, Contents contents = Contents::drop)
+      : directory_(directory), contents_(contents) {}
 
   const Directory& directory() const { return directory_; }
 
@@ -96,6 +100,7 @@ class Store {
   Result<Verified> select_path(const std::string& path) const;
 
   const Directory& directory_;
+  Contents contents_;
 };
 
 // Reads a `.pt` that has no sidecar of ours beside it. Its sidecar is made up from the file (episode 0, no run).

@@ -39,10 +39,10 @@ void say(const json::object& document, bool as_json, const std::string& text) {
 }
 
 template <class Command>
-Exit with_store(const config::Config& config, Command&& command) {
+Exit with_store(const config::Config& config, Store::Contents contents, Command&& command) {
   const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::no);
   if (!directory) return complain(directory.error(), Exit::failed);
-  return command(Store(*directory));
+  return command(Store(*directory, contents));
 }
 
 CheckpointRow row_of(std::string name, const Result<checkpoint::Sidecar>& sidecar, bool pinned) {
@@ -114,7 +114,7 @@ Exit say_pin(const Store& store, Episode episode, bool pinned, bool changed, boo
 }  // namespace
 
 Exit list_checkpoints(const config::Config& config, bool as_json) {
-  return with_store(config, [&](const Store& store) {
+  return with_store(config, Store::Contents::drop, [&](const Store& store) {
     const auto rows = read_rows(store);
     if (!rows) return complain(rows.error(), Exit::failed);
     const std::string directory = store.directory().path().string();
@@ -126,7 +126,7 @@ Exit list_checkpoints(const config::Config& config, bool as_json) {
 }
 
 Exit show_checkpoint(const config::Config& config, const std::string& selector, bool as_json) {
-  return with_store(config, [&](const Store& store) {
+  return with_store(config, Store::Contents::keep, [&](const Store& store) {
     const auto chosen = select(store, selector);
     if (!chosen) return refuse(chosen.error(), store);
     const ReadCheckpoint checkpoint = read_checkpoint(store, selector, *chosen);
@@ -140,7 +140,7 @@ Exit show_checkpoint(const config::Config& config, const std::string& selector, 
 }
 
 Exit verify_checkpoints(const config::Config& config, const std::optional<std::string>& selector, bool as_json) {
-  return with_store(config, [&](const Store& store) {
+  return with_store(config, Store::Contents::drop, [&](const Store& store) {
     std::vector<std::string> names;
     if (selector) {
       names.push_back(*selector);
@@ -164,7 +164,7 @@ Exit verify_checkpoints(const config::Config& config, const std::optional<std::s
 }
 
 Exit diff_checkpoints(const config::Config& config, const std::string& a, const std::string& b, bool as_json) {
-  return with_store(config, [&](const Store& store) {
+  return with_store(config, Store::Contents::keep, [&](const Store& store) {
     const auto left = select(store, a);
     if (!left) return refuse(left.error(), store);
     const auto right = select(store, b);
@@ -184,7 +184,7 @@ Exit diff_checkpoints(const config::Config& config, const std::string& a, const 
 }
 
 Exit pin_checkpoint(const config::Config& config, const std::string& selector, bool as_json) {
-  return with_store(config, [&](const Store& store) {
+  return with_store(config, Store::Contents::drop, [&](const Store& store) {
     const auto episode = episode_of(store, selector);
     if (!episode) return refuse(episode.error(), store);
     const auto change = checkpoint::pin(store.directory(), *episode);
@@ -196,7 +196,7 @@ Exit pin_checkpoint(const config::Config& config, const std::string& selector, b
 }
 
 Exit unpin_checkpoint(const config::Config& config, const std::string& selector, bool as_json) {
-  return with_store(config, [&](const Store& store) {
+  return with_store(config, Store::Contents::drop, [&](const Store& store) {
     const auto episode = episode_of(store, selector);
     if (!episode) return refuse(episode.error(), store);
     const auto change = checkpoint::unpin(store.directory(), *episode);

@@ -28,10 +28,11 @@ Result<StartingPoint> resume_newest(const std::string& run_id, const Store& stor
 // Whether a valid checkpoint of the same run newer than `chosen` would be left behind: then this is a step back, and
 // not the plain continuation that a supervisor asks for.
 Result<bool> newer_valid_exists(const Store& store, const checkpoint::Sidecar& chosen) {
-  const auto listing = store.list();
+  const Store lean(store.directory());  // only whether they are valid is asked here
+  const auto listing = lean.list();
   if (!listing) return listing.error();
   for (auto at = listing->episodes.upper_bound(chosen.episode); at != listing->episodes.end(); ++at) {
-    const auto newer = store.verify(at->first);
+    const auto newer = lean.verify(at->first);
     if (newer && newer->sidecar.run_id == chosen.run_id) return true;
   }
   return false;

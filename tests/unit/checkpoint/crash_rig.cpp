@@ -97,7 +97,7 @@ void check_choice(const Store& store, const Promises& promises, std::vector<std:
   }
   const auto& known = promises.must.contains(chosen) ? promises.must : promises.may;
   const auto expected = known.find(chosen);
-  if (expected == known.end() || expected->second != digest_of(choice->newest->archive.bytes())) {
+  if (expected == known.end() || expected->second != choice->newest->sidecar.digest) {
     out.push_back("episode " + std::to_string(chosen) + " was chosen with content that nobody saved");
   }
 }
