@@ -3,59 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/base/text.h"
+#include "supervisor/core/step.h"
 
 namespace ts::core {
-namespace {
-
-// Nobody means to be silent for longer, and a number that a hostile worker makes up must not overflow the clock.
-constexpr std::chrono::hours kExtensionMax{24 * 365};
-constexpr int kStopExtensionFactor = 10;  // of stop_timeout
-
-// One call of step: the state under change and what has been decided so far.
-class Step {
- public:
-  Step(State state, Instant now, const Policy& policy) : t_{std::move(state), {}, {}}, now_(now), policy_(policy) {}
-
-  Transition take() { return std::move(t_); }
-
-  void operator()(const StartRequested& event);
-  void operator()(const StopRequested&);
-  void operator()(const RestartRequested& event);
-  void operator()(const ShutdownRequested& event);
-  void operator()(const LaunchPrepared& event);
-  void operator()(const LaunchRefused& event);
-  void operator()(const WorkerSpawned& event);
-  void operator()(const SpawnFailed& event);
-  void operator()(const WorkerAdopted& event);
-  void operator()(const MessageReceived& event);
-  void operator()(const WorkerExited& event);
-  void operator()(const DeadlinePassed&);
-
- private:
-  // The only place that changes the phase.
-  void enter(Phase phase, std::string reason, std::optional<Duration> wait = std::nullopt);
-  void launch(std::string reason);
-  void end_worker(Cause cause, std::string reason);
-  void escalate();
-  void after_end(Cause cause, Cause own, const std::string& what, const std::string& last_words);
-  void incident(Cause cause, const std::string& what, const std::string& last_words = {});
-  void arm_heartbeat();
-  void extend_deadline(std::chrono::microseconds wanted);
-  void note_progress(const protocol::NotifyMessage& message);
-
-  State& s() { return t_.state; }
-  void act(Action action) { t_.actions.push_back(std::move(action)); }
-  Instant in(Duration wait) const { return now_ + wait; }
-
-  Transition t_;
-  Instant now_;
-  const Policy& policy_;
-};
-
-std::string attempt_name(std::int64_t attempt) {
-  return "attempt " + std::to_string(attempt);
-}
 
 void Step::enter(Phase phase, std::string reason, std::optional<Duration> wait) {
   s().phase = phase;
@@ -74,35 +24,6 @@ void Step::launch(std::string reason) {
   enter(Phase::starting, std::move(reason));
   act(SaveState{});
   act(PrepareLaunch{s().attempt, s().next_launch});
-}
-
-void Step::end_worker(Cause cause, std::string reason) {
-  s().stop_cause = cause;
-  s().stop_step = StopStep::terminate;
-  const bool asked = cause == Cause::asked;
-  enter(Phase::stopping, std::move(reason), asked ? policy_.stop_timeout : policy_.hang_grace);
-  act(SignalWorker{Signal::terminate});
-}
-
-void Step::escalate() {
-  const auto go_on = [&](StopStep step, const std::string& why, Duration wait, Signal signal) {
-    s().stop_step = step;
-    enter(Phase::stopping, "worker " + std::to_string(s().pid) + why, wait);
-    act(SignalWorker{signal});
-  };
-  switch (s().stop_step) {
-    case StopStep::terminate:
-      return go_on(StopStep::abort, " did not end after SIGTERM; sending SIGABRT", policy_.abort_grace, Signal::abort);
-    case StopStep::abort:
-      return go_on(StopStep::kill, " did not end after SIGABRT; sending SIGKILL", policy_.kill_grace, Signal::kill);
-    case StopStep::kill:
-    case StopStep::unkillable: break;
-  }
-  go_on(StopStep::unkillable,
-        " does not end even after SIGKILL: it hangs in the kernel, on a device most likely; waiting, and starting no "
-        "second one beside it",
-        policy_.kill_grace, Signal::kill);
-  if (s().shutting_down) act(LeaveDaemon{});  // the next supervisor finds it by what was saved about it
 }
 
 void Step::operator()(const StartRequested& event) {
@@ -283,111 +204,6 @@ void Step::operator()(const MessageReceived& event) {
   }
   if (message.extend_timeout && s().deadline) extend_deadline(*message.extend_timeout);
 }
-
-// Later, never earlier. A worker that is being ended gets more time for its last save only when it was asked to stop,
-// and not for ever.
-void Step::extend_deadline(std::chrono::microseconds wanted) {
-  Instant extended = now_ + std::min<std::chrono::microseconds>(wanted, kExtensionMax);
-  if (s().phase == Phase::stopping) {
-    if (s().stop_cause != Cause::asked || s().stop_step != StopStep::terminate) return;
-    extended = std::min<Instant>(extended, s().since + kStopExtensionFactor * policy_.stop_timeout);
-  }
-  s().deadline = std::max(*s().deadline, extended);
-}
-
-void Step::operator()(const WorkerExited& event) {
-  if (!s().has_process() || event.attempt != s().attempt) return;
-  const std::string what = "worker " + std::to_string(s().pid) + " " + describe(event.status);
-  const Cause own = classify(event.status);
-  // A worker that we were ending ended because of that, unless it says that the training is done.
-  const Cause cause = s().phase == Phase::stopping && own != Cause::finished ? s().stop_cause : own;
-  s().pid = 0;
-  after_end(cause, own, what, event.last_words.empty() ? "" : ". Its last words: " + event.last_words);
-}
-
-void Step::after_end(Cause cause, Cause own, const std::string& what, const std::string& last_words) {
-  // Only a wish that came while it ran: one that died while carrying a wish out is an incident like any other (P10).
-  const bool ended_as_asked = s().phase == Phase::stopping && s().stop_cause == Cause::asked;
-  const bool goes_elsewhere =
-      ended_as_asked && s().desired == Desired::up && s().next_launch.kind != LaunchFrom::Kind::newest;
-  if (cause == Cause::finished && !goes_elsewhere) {
-    s().next_launch = {};
-    s().finished_total = std::max(policy_.total_episodes, s().progress.total);
-    const std::int64_t done = s().progress.total > 0 ? s().progress.total : s().finished_total;
-    enter(Phase::finished, "all " + std::to_string(done) + " episodes are done (" + what + ")");
-    act(SaveState{});
-    if (s().shutting_down) act(LeaveDaemon{});
-    return;
-  }
-  if (s().desired == Desired::down) {
-    const bool as_wished = cause == Cause::asked && (own == Cause::interrupted || own == Cause::killed_outside);
-    enter(Phase::stopped, what + "; stopped because it was asked for" + (as_wished ? std::string() : last_words));
-    act(SaveState{});
-    if (s().shutting_down) act(LeaveDaemon{});
-    return;
-  }
-  if (cause == Cause::asked || goes_elsewhere) {
-    launch(what + "; starting " + attempt_name(s().attempt + 1) + " as asked");
-    return;
-  }
-  incident(cause, what, last_words);
-}
-
-// An end that nobody asked for, and what follows from it.
-void Step::incident(Cause cause, const std::string& what, const std::string& last_words) {
-  ++s().restarts[cause];
-  ++s().incidents;
-  s().last_cause = cause;
-  const std::string named = what + " (" + std::string(to_string(cause)) + ")";
-  if (is_permanent(cause)) {
-    s().next_launch = {};
-    enter(Phase::fatal, named + "; it would fail the same way again, so it is not retried" + last_words);
-    act(SaveState{});
-    return;
-  }
-  if (s().incidents > policy_.max_attempts_without_progress) {
-    enter(Phase::fatal,
-          named + "; " + std::to_string(s().incidents) + " attempts in a row got no further; trying again in " +
-              human_duration(policy_.cooldown) + last_words,
-          policy_.cooldown);
-    act(SaveState{});
-    return;
-  }
-  const Duration delay = restart_delay(s().incidents, policy_, spread_from(static_cast<std::uint64_t>(s().attempt)));
-  if (delay == Duration::zero()) {
-    launch(named + "; relaunching at once" + last_words);
-    return;
-  }
-  enter(Phase::backoff,
-        named + "; " + std::to_string(s().incidents) + " in a row without progress, relaunching in " +
-            human_duration(delay) + last_words,
-        delay);
-  act(SaveState{});
-}
-
-void Step::operator()(const DeadlinePassed&) {
-  if (!s().deadline || now_ < *s().deadline) return;
-  const std::string who = "worker " + std::to_string(s().pid);
-  const auto silence = std::chrono::duration_cast<Duration>(now_ - s().last_heard);
-  switch (s().phase) {
-    case Phase::starting:
-      return end_worker(Cause::start_timeout,
-                        who + " was not ready within " + human_duration(policy_.startup_timeout) + "; ending it");
-    case Phase::running:
-      return end_worker(Cause::heartbeat_lost,
-                        who + " sent no heartbeat for " + human_duration(silence) + "; ending it");
-    case Phase::stopping: escalate(); return;
-    case Phase::backoff: launch(attempt_name(s().attempt + 1) + ", after the wait"); return;
-    case Phase::fatal:
-      s().incidents = 0;
-      launch(attempt_name(s().attempt + 1) + ", after the cooldown");
-      return;
-    case Phase::stopped:
-    case Phase::finished: s().deadline.reset(); return;
-  }
-}
-
-}  // namespace
 
 Transition step(State state, const Event& event, Instant now, const Policy& policy) {
   Step transition(std::move(state), now, policy);

@@ -1,0 +1,60 @@
+// Inside of core::step: one transition in the making. Only the core's own source files include this; from outside there
+// is supervision.h.
+//
+// Threading: a plain value, used for one call.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "supervisor/core/supervision.h"
+
+namespace ts::core {
+
+// One call of step: the state under change and what has been decided so far.
+class Step {
+ public:
+  Step(State state, Instant now, const Policy& policy) : t_{std::move(state), {}, {}}, now_(now), policy_(policy) {}
+
+  Transition take() { return std::move(t_); }
+
+  void operator()(const StartRequested& event);
+  void operator()(const StopRequested&);
+  void operator()(const RestartRequested& event);
+  void operator()(const ShutdownRequested& event);
+  void operator()(const LaunchPrepared& event);
+  void operator()(const LaunchRefused& event);
+  void operator()(const WorkerSpawned& event);
+  void operator()(const SpawnFailed& event);
+  void operator()(const WorkerAdopted& event);
+  void operator()(const MessageReceived& event);
+  void operator()(const WorkerExited& event);
+  void operator()(const DeadlinePassed&);
+
+ private:
+  // The only place that changes the phase.
+  void enter(Phase phase, std::string reason, std::optional<Duration> wait = std::nullopt);
+  void launch(std::string reason);
+  void end_worker(Cause cause, std::string reason);
+  void escalate();
+  void after_end(Cause cause, Cause own, const std::string& what, const std::string& last_words);
+  void incident(Cause cause, const std::string& what, const std::string& last_words = {});
+  void arm_heartbeat();
+  void extend_deadline(std::chrono::microseconds wanted);
+  void note_progress(const protocol::NotifyMessage& message);
+
+  State& s() { return t_.state; }
+  void act(Action action) { t_.actions.push_back(std::move(action)); }
+  Instant in(Duration wait) const { return now_ + wait; }
+
+  Transition t_;
+  Instant now_;
+  const Policy& policy_;
+};
+
+inline std::string attempt_name(std::int64_t attempt) {
+  return "attempt " + std::to_string(attempt);
+}
+
+}  // namespace ts::core
