@@ -22,18 +22,29 @@ std::string holder_record(std::string_view program) {
   return record.str();
 }
 
-std::string describe_holder(int fd) {
+std::optional<LockRecord> parse_record(int fd) {
   std::array<char, 256> buffer{};
   const ssize_t count = ::pread(fd, buffer.data(), buffer.size() - 1, 0);
-  std::istringstream record(std::string(buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0));
-  long long pid = 0;
-  unsigned long long start = 0;
-  std::string program;
-  if (!(record >> pid >> start >> program)) return "another process";
-  return escape_control(program) + " with process id " + std::to_string(pid);
+  std::istringstream text(std::string(buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0));
+  LockRecord record;
+  if (!(text >> record.pid >> record.start_ticks >> record.program) || record.pid <= 0) return std::nullopt;
+  return record;
+}
+
+std::string describe_holder(int fd) {
+  const auto record = parse_record(fd);
+  if (!record) return "another process";
+  return escape_control(record->program) + " with process id " + std::to_string(record->pid);
 }
 
 }  // namespace
+
+std::optional<LockRecord> read_lock_record(const Directory& directory, std::string_view name) {
+  const int opened = directory.fs().open(directory.fd(), std::string(name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+  if (opened < 0) return std::nullopt;
+  const UniqueFd fd(opened);
+  return parse_record(fd.get());
+}
 
 Result<DirectoryLock> DirectoryLock::acquire(const Directory& directory, std::string_view program,
                                              std::string_view name) {

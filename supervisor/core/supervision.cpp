@@ -142,8 +142,10 @@ void Step::operator()(const SpawnFailed& event) {
 void Step::operator()(const WorkerAdopted& event) {
   if (s().has_process()) return;
   s().desired = Desired::up;
+  s().attempt = std::max(s().attempt, event.launched_as);
   s().pid = event.pid;
   s().last_heard = now_;
+  act(SaveState{});  // nobody may have written it down yet
   if (s().next_launch.kind != LaunchFrom::Kind::newest) {
     end_worker(Cause::asked, "adopted worker " + std::to_string(event.pid) +
                                  " and ending it: the earlier supervisor was asked to start elsewhere");
@@ -154,7 +156,6 @@ void Step::operator()(const WorkerAdopted& event) {
   if (policy_.heartbeat_timeout > Duration::zero()) {
     s().deadline = in(std::max(policy_.startup_timeout, policy_.heartbeat_timeout));
   }
-  act(SaveState{});
 }
 
 void Step::arm_heartbeat() {

@@ -129,6 +129,7 @@ struct SpawnFailed {
 };
 struct WorkerAdopted {  // found alive, left by an earlier supervisor
   std::int64_t pid = 0;
+  std::int64_t launched_as = 0;  // this attempt, where nobody had written its number down; else 0
 };
 struct MessageReceived {
   std::int64_t attempt = 0;

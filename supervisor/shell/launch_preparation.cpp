@@ -19,16 +19,22 @@ using checkpoint::Store;
 using checkpoint::StoreWriter;
 
 // A worker that was just killed holds its lock until the kernel has taken its memory apart; whoever still has it after
-// this long is at work.
-Result<DirectoryLock> acquire_lock(const Directory& directory) {
+// this long is at work. It is refused, unless it is a worker of ours: then there is nothing to wait for.
+Result<DirectoryLock> acquire_lock(const Directory& directory, const core::OwnLaunches& own, LaunchPlan& plan) {
   constexpr int kTries = 20;
   constexpr std::chrono::milliseconds kPause{100};
-  auto lock = DirectoryLock::acquire(directory, "trainer-supervisor");
-  for (int tries = 1; !lock && lock.error().kind == ErrorKind::locked && tries < kTries; ++tries) {
+  for (int tries = 1;; ++tries) {
+    auto lock = DirectoryLock::acquire(directory, "trainer-supervisor");
+    if (lock || lock.error().kind != ErrorKind::locked) return lock;
+    auto holder = examine_holder(directory, own);
+    if (holder.worker) {
+      plan.found = std::move(holder.worker);
+      return lock;
+    }
+    if (tries == kTries)
+      return make_error(ErrorKind::locked, lock.error().message + " It is not adopted: " + holder.why + ".");
     std::this_thread::sleep_for(kPause);
-    lock = DirectoryLock::acquire(directory, "trainer-supervisor");
   }
-  return lock;
 }
 
 // One preparation, with the directory's lock held until it ends.
@@ -37,8 +43,8 @@ class Preparation {
   Preparation(std::int64_t attempt, const config::Config& config, Directory directory, LaunchPlan& plan)
       : attempt_(attempt), config_(config), directory_(std::move(directory)), plan_(plan) {}
 
-  Result<> run(const core::LaunchFrom& from) {
-    auto lock = acquire_lock(directory_);
+  Result<> run(const core::LaunchFrom& from, const core::OwnLaunches& own) {
+    auto lock = acquire_lock(directory_, own, plan_);
     if (!lock) return lock.error();
     StoreWriter writer(directory_, std::move(*lock));
     const auto recovered = writer.recover();
@@ -148,14 +154,14 @@ core::Cause cause_of(ErrorKind kind) {
 
 }  // namespace
 
-LaunchPlan prepare_launch(std::int64_t attempt, const core::LaunchFrom& from, const std::string& run_id,
+LaunchPlan prepare_launch(std::int64_t attempt, const core::LaunchFrom& from, const core::OwnLaunches& own,
                           const config::Config& config) {
   LaunchPlan plan;
-  plan.run_id = run_id;
+  plan.run_id = own.run_id;
   const auto prepared = [&]() -> Result<> {
     auto directory = Directory::open(config.checkpoints.directory, Directory::Create::yes);
     if (!directory) return directory.error();
-    return Preparation(attempt, config, std::move(*directory), plan).run(from);
+    return Preparation(attempt, config, std::move(*directory), plan).run(from, own);
   }();
   if (!prepared) {
     const ErrorKind kind = prepared.error().kind;

@@ -10,7 +10,9 @@
 
 #include "common/checkpoint/sidecar.h"
 #include "common/config/config.h"
+#include "supervisor/core/lock_holder.h"
 #include "supervisor/core/supervision.h"
+#include "supervisor/shell/lock_holder.h"
 
 namespace ts::shell {
 
@@ -20,9 +22,10 @@ struct LaunchPlan {
   std::string run_id;                          // of the run that goes on or begins
   std::optional<checkpoint::Sidecar> resumed;  // of the checkpoint chosen
   bool locked = false;                         // refused because another process writes there
+  std::optional<UnrecordedWorker> found;       // that process is a worker of ours, to be adopted instead
 };
 
-LaunchPlan prepare_launch(std::int64_t attempt, const core::LaunchFrom& from, const std::string& run_id,
+LaunchPlan prepare_launch(std::int64_t attempt, const core::LaunchFrom& from, const core::OwnLaunches& own,
                           const config::Config& config);
 
 struct GoBackTarget {

@@ -97,7 +97,10 @@ Result<> Supervisor::open() {
   run_id_ = memory.run_id;
   exact_ = memory.exact;
   facts_ = gather_directory_facts(config_);
-  if (adopt_survivor(memory)) return {};
+  if (adopt_survivor(memory) || adopt_unrecorded(*models)) {
+    if (options_.fresh) post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
+    return {};
+  }
   // What was finished lies on disk, or is not finished any more: emptied by hand, or gone back by hand.
   const std::int64_t durable = facts_.newest ? facts_.newest->sidecar.episode : 0;
   // (Another worker may keep its checkpoints elsewhere: none of ours says nothing about it.)
@@ -126,12 +129,43 @@ bool Supervisor::adopt_survivor(const Memory& memory) {
         memory.worker->pid, rebooted ? "the machine has been restarted since, or has lost power" : "both are gone");
     return false;
   }
-  worker_ = std::move(*survivor);
+  watch_adopted(std::move(*survivor), 0);
+  return true;
+}
+
+// The supervisor before us was killed after it had started a worker and before it had written that down.
+bool Supervisor::adopt_unrecorded(const checkpoint::Directory& models) {
+  const auto lock = checkpoint::DirectoryLock::acquire(models, "trainer-supervisor");
+  if (lock || lock.error().kind != ErrorKind::locked) return false;
+  const ExaminedHolder holder = examine_holder(models, own_launches());
+  return holder.worker && adopt(*holder.worker);
+}
+
+bool Supervisor::adopt(const UnrecordedWorker& found) {
+  const std::int64_t attempt = std::max(state_.attempt, found.attempt);
+  auto worker = WorkerProcess::adopt(io_, found.identity,
+                                     [this, attempt](core::ExitStatus status) { worker_ended(attempt, status); });
+  if (!worker) return false;
+  log_->warn(
+      "Worker {} was started by an earlier supervisor that had no time to write it down; it holds the lock of {}/ and "
+      "was launched as attempt {} of this run.",
+      found.identity.pid, config_.checkpoints.directory.string(), found.attempt);
+  if (run_id_ != found.run_id) exact_.reset();
+  run_id_ = found.run_id;
+  watch_adopted(std::move(*worker), found.attempt);
+  return true;
+}
+
+void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt) {
+  worker_ = std::move(worker);
   spawned_ = now();
   log_offset_ = size_of(config_.logging.directory / "worker.log");
-  post(core::WorkerAdopted{worker_->pid()});
-  if (options_.fresh) post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
-  return true;
+  post(core::WorkerAdopted{worker_->pid(), attempt});
+}
+
+core::OwnLaunches Supervisor::own_launches() const {
+  const bool beats = policy_.heartbeat_timeout > core::Duration::zero();
+  return {run_id_, state_.attempt, beats ? receiver_->address() : std::string()};
 }
 
 void Supervisor::shut_down() {
@@ -165,12 +199,12 @@ void Supervisor::handle(const core::Event& event) {
 }
 
 void Supervisor::perform(const core::PrepareLaunch& action) {
-  asio::post(disk_, [this, action, run_id = run_id_] {
+  asio::post(disk_, [this, action, own = own_launches()] {
     auto plan = std::make_shared<LaunchPlan>();
     try {
-      *plan = prepare_launch(action.attempt, action.from, run_id, config_);
+      *plan = prepare_launch(action.attempt, action.from, own, config_);
     } catch (const std::exception& error) {  // out of memory, say: an incident like any other, not our end
-      plan->run_id = run_id;
+      plan->run_id = own.run_id;
       plan->outcome = core::LaunchRefused{action.attempt, core::Cause::cannot_prepare, false,
                                           std::string("settling the resume point failed: ") + error.what()};
     }
@@ -180,6 +214,13 @@ void Supervisor::perform(const core::PrepareLaunch& action) {
 
 void Supervisor::launch_settled(LaunchPlan plan) {
   for (const std::string& note : plan.notes) log_->warn(note);
+  if (plan.found && !worker_) {
+    const bool unwanted = state_.desired == core::Desired::down;  // a stop came while the lock was looked at
+    if (adopt(*plan.found)) {
+      if (unwanted) post(core::StopRequested{});
+      return refresh_facts();
+    }
+  }
   const auto* prepared = std::get_if<core::LaunchPrepared>(&plan.outcome);
   const bool awaited = state_.phase == core::Phase::starting && !state_.has_process();
   // Nothing of ours runs, and somebody else is at work there: whoever started us should know at once.

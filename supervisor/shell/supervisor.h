@@ -27,6 +27,7 @@
 #include "supervisor/shell/directory_facts.h"
 #include "supervisor/shell/episode_rate.h"
 #include "supervisor/shell/launch_preparation.h"
+#include "supervisor/shell/lock_holder.h"
 #include "supervisor/shell/net.h"
 #include "supervisor/shell/notify_receiver.h"
 #include "supervisor/shell/state_file.h"
@@ -82,6 +83,10 @@ class Supervisor final : public api::Backend {
   void leave_if_done();
   void say_goodbye();
   bool adopt_survivor(const Memory& memory);
+  bool adopt_unrecorded(const checkpoint::Directory& models);
+  bool adopt(const UnrecordedWorker& found);
+  void watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt);
+  core::OwnLaunches own_launches() const;
   api::Status view() const;
   Result<> refuse_if_leaving() const;
   static core::Instant now();

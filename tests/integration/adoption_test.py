@@ -2,7 +2,9 @@
 """The supervisor's own death does not stop the training (P6), and nobody ever gets a second one on the same directory
 (P4)."""
 
+import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -112,6 +114,114 @@ class Adoption(AdoptionTest):
         state.write_text(text.replace(f'"pid": {worker}', f'"pid": {sleeper.pid}'), encoding="utf-8")
         self.supervise("--exit-when-done").ends(0)
         self.assertTrue(sleeper.running(), "somebody else's process was ended")
+
+
+class Unrecorded(AdoptionTest):
+    """P4, P6: the supervisor was killed after it had started a worker and before it had written that down."""
+
+    def state_file(self):
+        return self.models / ".supervisor/state.json"
+
+    def forget(self, directory=None, **changes):
+        """The state file as it is before the launch: it names no worker."""
+        for file in (directory or self.state_file().parent).glob("state.json*"):
+            state = self.read_json(file)
+            state.pop("worker", None)
+            file.write_text(json.dumps({**state, **changes}), encoding="utf-8")
+
+    def assert_adopted_to_the_end(self, worker, supervisor, attempt=1):
+        status = self.in_state("running")
+        self.assertEqual(status["worker"]["pid"], worker)
+        self.assertEqual(status["worker"]["attempt"], attempt or 3)  # of the launch that was not needed
+        self.assertIn(f"adopted worker {worker}", status["reason"])
+        output = supervisor.ends(0)
+        self.assertIn(f"Worker {worker} was started by an earlier supervisor", output)
+        self.assertEqual((self.episodes()[-1], self.sidecar("model_ep600")["attempt"]), (600, attempt or 1))
+        self.assertEqual(self.sidecar("model_ep600")["run_id"], self.read_json(self.state_file())["run_id"])
+        self.assert_nothing_left()
+
+    def test_a_worker_whose_launch_was_all_that_was_written_down_is_adopted(self):
+        worker = self.orphan()
+        self.forget()
+        self.assert_adopted_to_the_end(worker, self.supervise("--exit-when-done"))
+
+    def test_a_worker_of_a_later_attempt_than_was_written_down_is_adopted(self):
+        supervisor = self.supervise()
+        self.running_worker(beyond=25)
+        os.kill(self.worker(), signal.SIGKILL)
+        worker = self.running_worker(beyond=25, other_than=self.worker())
+        supervisor.signal(signal.SIGKILL)
+        supervisor.ends(-signal.SIGKILL)
+        attempt = self.read_json(self.state_file())["attempt"]
+        self.forget(attempt=attempt - 1)
+        self.assert_adopted_to_the_end(worker, self.supervise("--exit-when-done"), attempt)
+
+    def test_a_worker_of_a_supervisor_that_could_not_write_at_all_is_adopted(self):
+        obstacle = self.models / ".supervisor/state.json.tmp/obstacle"
+        obstacle.mkdir(parents=True)
+        supervisor = self.supervise()
+        supervisor.says("The supervisor's own state was not saved")
+        worker = self.running_worker(beyond=25)
+        supervisor.signal(signal.SIGKILL)
+        supervisor.ends(-signal.SIGKILL)
+        self.assertFalse(self.state_file().exists())
+        obstacle.rmdir()
+        obstacle.parent.rmdir()
+        self.assert_adopted_to_the_end(worker, self.supervise("--exit-when-done"))
+
+    def test_a_supervisor_killed_as_it_writes_the_launch_down(self):
+        if not shutil.which("strace"):
+            self.skipTest("needs strace")
+        # The third file that it saves would be the first to name the worker.
+        inject = ("--trace=rename,renameat,renameat2", "--inject=rename,renameat,renameat2:signal=SIGKILL:when=3")
+        traced = self.start(shutil.which("strace"), "-o", "/dev/null", *inject, BIN / "trainer-supervisor", "--config",
+                            self.config_file)
+        traced.ends(-signal.SIGKILL)
+        self.assertNotIn("worker", self.read_json(self.state_file()))
+        self.saved(10)  # it trains all the same
+        workers = [pid for pid in self.ours() if pid != traced.pid]
+        self.assertEqual(len(workers), 1)
+        self.assert_adopted_to_the_end(workers[0], self.supervise("--exit-when-done"))
+
+    def test_one_that_takes_the_lock_later_than_its_successor_is_launched(self):
+        self.configure(worker={"command": self.toy("--step-ms", 1, "--slow-start-ms", 3000)})
+        supervisor = self.supervise()
+        worker = self.until(self.worker, "the launch")
+        supervisor.signal(signal.SIGKILL)
+        supervisor.ends(-signal.SIGKILL)
+        self.forget()
+        supervisor = self.supervise("--exit-when-done")
+        self.until(lambda: self.worker() not in (0, worker), "the successor")  # the lock is free for now
+        self.until(lambda: self.worker() == worker, "the end of the successor, and the adoption")
+        self.assertEqual(self.status()["restarts"], {"cannot_save": 1})
+        self.assert_adopted_to_the_end(worker, supervisor, attempt=None)
+
+    def test_an_unrecorded_worker_makes_way_for_a_fresh_start(self):
+        worker = self.orphan()
+        self.forget()
+        self.configure(training={"episodes": 50})
+        self.supervise("--exit-when-done", "--fresh").ends(0)
+        self.assertFalse(alive(worker))
+        self.assertEqual(self.episodes()[-1], 50)
+        self.assertTrue(self.set_aside("superseded"))
+        self.assert_nothing_left()
+
+    def test_the_worker_of_another_supervisor_is_left_to_it(self):
+        self.configure(training={"episodes": 100_000})
+        first = self.supervise()
+        worker = self.running_worker(beyond=25)
+        for name, knows_the_run in (("one", True), ("two", False)):
+            other = self.folder / name
+            other.mkdir()
+            self.configure(supervisor={"state_directory": str(other)})
+            if knows_the_run:
+                shutil.copy(self.state_file(), other)
+                self.forget(other)
+            output = self.supervise("--exit-when-done").ends(74)
+            self.assertIn(f"is in use by toy_trainer with process id {worker}", output)
+            self.assertIn("it answers to the supervisor at", output)
+        self.assertTrue(first.running() and alive(worker))
+        self.assertEqual(self.worker(), worker)
 
 
 class OnlyOne(AdoptionTest):

@@ -86,6 +86,7 @@ std::vector<std::pair<std::string, Event>> every_event(std::int64_t attempt) {
       {"shutdown", ShutdownRequested{false}},
       {"shutdown now", ShutdownRequested{true}},
       {"adopted", WorkerAdopted{4711}},
+      {"adopted, unrecorded", WorkerAdopted{4712, attempt + 1}},
       {"deadline", DeadlinePassed{}},
   };
   for (const std::int64_t of : {attempt, attempt - 1, attempt + 1}) {

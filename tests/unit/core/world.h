@@ -86,6 +86,7 @@ class World {
     process_->pid = ++spawned_ + 1000;
     process_->episode = action.resume.episode;
     process_->in_kernel = temper == Temper::random && chance(10);
+    if (temper == Temper::random && chance(3)) return come_back();  // kill -9 before its number is written down
     queue_.push_front(WorkerSpawned{action.attempt, process_->pid});
   }
   void perform(const SignalWorker& action) {
@@ -121,13 +122,14 @@ class World {
     next.progress.episode = memory_.progress.episode;
     next.resume = memory_.resume;
     const bool known = process_ && memory_.pid == process_->pid;
+    const bool intended = process_ && memory_.pid == 0 && memory_.attempt == process_->attempt;
     state_ = next;
     queue_.clear();
     preparing_.clear();
-    if (process_ && !process_->dead && !known) note_trouble("a living worker was not remembered (P6)");
+    if (process_ && !process_->dead && !known && !intended) note_trouble("a living worker was not remembered (P6)");
     if (process_ && process_->dead) process_.reset();
     if (process_) {
-      queue_.push_back(WorkerAdopted{process_->pid});
+      queue_.push_back(WorkerAdopted{process_->pid, known ? 0 : process_->attempt});  // else found by its lock
     } else {
       queue_.push_back(StartRequested{false});
     }
@@ -139,7 +141,8 @@ class World {
     if (!calm && chance(1)) return come_back();  // kill -9 and start again
     if (!preparing_.empty() && (calm || chance(70))) return settle();
     if (process_ && process_->dead && (calm || chance(60))) return report();
-    const bool beats_in_time = temper == Temper::cooperative && process_ && !process_->hangs;
+    const bool stuck = process_ && (process_->hangs || process_->in_kernel);
+    const bool beats_in_time = temper == Temper::cooperative && process_ && !stuck;
     if (process_ && !process_->dead && (beats_in_time || chance(80))) return live();
     pass_time();
   }

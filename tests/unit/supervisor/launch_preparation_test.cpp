@@ -13,7 +13,7 @@ using core::LaunchFrom;
 class Preparation : public ModelFiles {
  protected:
   LaunchPlan prepare(const LaunchFrom& from = {}, const std::string& run_id = "run") {
-    return prepare_launch(7, from, run_id, config);
+    return prepare_launch(7, from, {run_id, 7, ""}, config);
   }
   static core::LaunchPrepared prepared(const LaunchPlan& plan) {
     const auto* outcome = std::get_if<core::LaunchPrepared>(&plan.outcome);
