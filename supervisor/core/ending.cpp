@@ -71,12 +71,22 @@ void Step::after_end(Cause cause, Cause own, const std::string& what, const std:
       ended_as_asked && s().desired == Desired::up && s().next_launch.kind != LaunchFrom::Kind::newest;
   if (cause == Cause::finished && !goes_elsewhere) {
     s().next_launch = {};
-    s().finished_total = std::max(policy_.total_episodes, s().progress.total);
-    const std::int64_t done = s().progress.total > 0 ? s().progress.total : s().finished_total;
-    enter(Phase::finished, "all " + std::to_string(done) + " episodes are done (" + what + ")");
-    act(SaveState{});
-    if (s().shutting_down) act(LeaveDaemon{});
-    return;
+    s().finished_total = reached_goal();
+    if (s().finished_total >= policy_.total_episodes) {
+      const std::int64_t done = s().progress.total > 0 ? s().progress.total : s().finished_total;
+      enter(Phase::finished, "all " + std::to_string(done) + " episodes are done (" + what + ")");
+      act(SaveState{});
+      if (s().shutting_down) act(LeaveDaemon{});
+      return;
+    }
+    // An adopted worker whose goal has been raised since. (Every launch has the goal of its day, so this does not
+    // repeat.)
+    if (s().desired == Desired::up) {
+      launch(what + "; the " + std::to_string(s().finished_total) +
+             " episodes that it was launched for are done, and " + std::to_string(policy_.total_episodes) +
+             " are asked for now; starting " + attempt_name(s().attempt + 1));
+      return;
+    }
   }
   if (s().desired == Desired::down) {
     const bool as_wished = cause == Cause::asked && (own == Cause::interrupted || own == Cause::killed_outside);
@@ -85,11 +95,26 @@ void Step::after_end(Cause cause, Cause own, const std::string& what, const std:
     if (s().shutting_down) act(LeaveDaemon{});
     return;
   }
+  // How an adopted worker ended cannot be read. One that had come to its goal most likely finished: that is no
+  // incident, and the next one finds out whether the end is saved.
+  if (cause == Cause::unknown && s().goal > 0 && s().progress.episode >= reached_goal()) {
+    launch(what + "; it had completed the " + std::to_string(reached_goal()) +
+           " episodes that it was launched for; starting " + attempt_name(s().attempt + 1) + " to go on from there");
+    return;
+  }
   if (cause == Cause::asked || goes_elsewhere) {
     launch(what + "; starting " + attempt_name(s().attempt + 1) + " as asked");
     return;
   }
   incident(cause, what, last_words);
+}
+
+// How far a worker that says that it is done has come: by what it was launched for, whatever the configuration says by
+// now, or further if it knows of more.
+std::int64_t Step::reached_goal() const {
+  const State& state = t_.state;
+  if (state.goal > 0) return std::max(state.goal, state.progress.total);
+  return state.progress.total > 0 ? state.progress.total : policy_.total_episodes;
 }
 
 // An end that nobody asked for, and what follows from it.

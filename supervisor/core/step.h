@@ -39,6 +39,7 @@ class Step {
   void end_worker(Cause cause, std::string reason);
   void escalate();
   void after_end(Cause cause, Cause own, const std::string& what, const std::string& last_words);
+  std::int64_t reached_goal() const;
   void incident(Cause cause, const std::string& what, const std::string& last_words = {});
   void arm_heartbeat();
   void extend_deadline(std::chrono::microseconds wanted);

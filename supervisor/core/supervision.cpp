@@ -20,6 +20,7 @@ void Step::launch(std::string reason) {
   s().pid = 0;
   s().resume = {};
   s().progress.resumed.reset();
+  s().progress.total = 0;
   // No deadline yet: verifying large checkpoints on a slow disk may take its time.
   enter(Phase::starting, std::move(reason));
   act(SaveState{});
@@ -100,6 +101,7 @@ void Step::operator()(const ShutdownRequested& event) {
 void Step::operator()(const LaunchPrepared& event) {
   if (s().phase != Phase::starting || s().has_process() || event.attempt != s().attempt) return;
   s().resume = event.resume;
+  s().goal = policy_.total_episodes;
   s().progress.episode = event.resume.episode;
   // Going back, or fresh, begins the history of this run's progress anew.
   if (s().next_launch.kind != LaunchFrom::Kind::newest) s().high_water = event.resume.episode;
@@ -142,7 +144,10 @@ void Step::operator()(const SpawnFailed& event) {
 void Step::operator()(const WorkerAdopted& event) {
   if (s().has_process()) return;
   s().desired = Desired::up;
-  s().attempt = std::max(s().attempt, event.launched_as);
+  if (event.launched_as != 0) {
+    if (event.launched_as != s().attempt) s().goal = 0;  // what is remembered is of another launch
+    s().attempt = std::max(s().attempt, event.launched_as);
+  }
   s().pid = event.pid;
   s().last_heard = now_;
   act(SaveState{});  // nobody may have written it down yet
@@ -152,7 +157,11 @@ void Step::operator()(const WorkerAdopted& event) {
     return;
   }
   // It may be loading or saving, which it told the other one: its first sign of life may take as long as a start.
-  enter(Phase::running, "adopted worker " + std::to_string(event.pid) + ", which outlived an earlier supervisor");
+  const bool goes_on = s().goal > 0 && s().goal < policy_.total_episodes;
+  enter(Phase::running, "adopted worker " + std::to_string(event.pid) + ", which outlived an earlier supervisor" +
+                            (goes_on ? "; it was launched for " + std::to_string(s().goal) + " episodes, the rest to " +
+                                           std::to_string(policy_.total_episodes) + " follows when it is done"
+                                     : std::string()));
   if (policy_.heartbeat_timeout > Duration::zero()) {
     s().deadline = in(std::max(policy_.startup_timeout, policy_.heartbeat_timeout));
   }

@@ -82,6 +82,7 @@ struct State {
   std::int64_t attempt = 0;  // launches of this run so far
   std::int64_t pid = 0;      // of the worker; 0: there is none
   ResumePoint resume;        // of this attempt
+  std::int64_t goal = 0;     // of this attempt: the episodes that it was launched for; 0: not known
   LaunchFrom next_launch;    // of the next one: the operator's wish, durable until it is carried out
   StopStep stop_step = StopStep::terminate;
   Cause stop_cause = Cause::asked;  // why we are ending it
@@ -90,7 +91,7 @@ struct State {
   Instant last_heard{0};            // when the worker last gave a sign of life
   std::map<Cause, std::int64_t> restarts;
   std::optional<Cause> last_cause;  // of the newest incident
-  std::int64_t finished_total = 0;  // the goal that was reached, 0 for none
+  std::int64_t finished_total = 0;  // the highest goal that was reached, 0 for none
   Progress progress;
 
   bool has_process() const { return pid != 0; }

@@ -60,6 +60,7 @@ std::string to_json(const Memory& memory) {
   out["incidents"] = state.incidents;
   out["high_water"] = state.high_water;
   out["restarts"] = std::move(restarts);
+  out["goal"] = state.goal;
   out["finished_total"] = state.finished_total;
   out["next_launch"] = std::move(next_launch);
   out["episode"] = state.progress.episode;
@@ -96,6 +97,7 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name) {
   state.attempt = number("attempt");
   state.incidents = number("incidents");
   state.high_water = number("high_water");
+  state.goal = number("goal");
   state.finished_total = number("finished_total");
   state.progress.episode = number("episode");
   state.resume.episode = number("resume_episode");

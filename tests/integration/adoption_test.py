@@ -76,6 +76,19 @@ class Adoption(AdoptionTest):
         self.running_worker(other_than=worker)
         self.assertFalse(alive(worker))
 
+    def test_a_goal_that_was_raised_while_nobody_watched_is_reached(self):
+        self.configure(training={"episodes": 300})
+        worker = self.orphan()
+        self.configure(training={"episodes": 400})
+        supervisor = self.supervise("--exit-when-done")
+        self.assertIn("the rest to 400 follows when it is done", self.in_state("running")["reason"])
+        output = supervisor.ends(0)
+        self.assertIn(f"worker {worker} ended, nobody can tell how", output)
+        self.assertIn("had completed the 300 episodes that it was launched for", output)
+        self.assertIn("Finished: 400/400 episodes", output)
+        self.assertEqual(self.episodes()[-1], 400)
+        self.assertEqual(self.read_json(self.models / ".supervisor/state.json")["restarts"], {})
+
     def test_a_worker_that_finished_while_nobody_watched(self):
         self.configure(training={"episodes": 100})
         worker = self.orphan()

@@ -79,6 +79,10 @@ inline std::string broken(const State& before, const Event& event, const Transit
       after.phase != Phase::fatal) {
     return "the budget was overrun (P10)";
   }
+  if (after.phase == Phase::finished && before.phase != Phase::finished &&
+      after.finished_total < policy.total_episodes) {
+    return "finished, with a goal that is not reached";
+  }
   return broken_by_actions(transition);
 }
 

@@ -264,55 +264,5 @@ TEST(AFinishedTraining, IsRememberedUntilTheGoalIsRaised) {
   EXPECT_EQ(rebooted.state.phase, Phase::starting);
 }
 
-TEST(AnAdoptedWorker, RunsAndIsWatchedAsIfItHadBeenSpawnedHere) {
-  Scenario s;
-  s.state.attempt = 7;  // remembered
-  s.feed(WorkerAdopted{4711});
-  EXPECT_EQ(s.state.phase, Phase::running);
-  EXPECT_EQ(s.state.desired, Desired::up);
-  // It may be in the middle of a load or a save, which it told the one before.
-  EXPECT_EQ(s.wait(), s.policy.startup_timeout);
-  s.beat();
-  EXPECT_EQ(s.wait(), s.policy.heartbeat_timeout);
-  s.completes(12);
-  EXPECT_EQ(s.state.progress.episode, 12);
-  s.feed(WorkerExited{7, {}, ""});
-  EXPECT_EQ(s.state.last_cause, Cause::unknown);
-  EXPECT_EQ(s.state.attempt, 8);
-}
-
-// P6: found by the lock when a launch was being prepared, or before.
-TEST(AnUnrecordedWorker, IsAdoptedInsteadOfALaunchAndWrittenDownAtOnce) {
-  Scenario s;
-  s.state.attempt = 6;
-  s.start().feed(WorkerAdopted{4711, 6});
-  EXPECT_EQ(s.state.phase, Phase::running);
-  EXPECT_EQ(s.state.pid, 4711);
-  EXPECT_TRUE(s.did<SaveState>());
-  EXPECT_EQ(s.state.incidents, 0);
-  s.prepared();  // an answer that was under way
-  EXPECT_FALSE(s.did<SpawnWorker>());
-
-  Scenario forgotten;  // the state file is older than its launch: the next attempt must not have its number
-  forgotten.feed(WorkerAdopted{4711, 6});
-  EXPECT_EQ(forgotten.dies_of(11).state.attempt, 7);
-}
-
-TEST(AnUnrecordedWorker, IsWrittenDownAndEndedWhenAnotherStartIsWished) {
-  Scenario s;
-  s.restart_from("ep200").feed(WorkerAdopted{4711, 1});
-  EXPECT_TRUE(s.did<SaveState>());
-  EXPECT_TRUE(s.signalled(Signal::terminate));
-  EXPECT_EQ(s.exits(75).preparing_from(), (LaunchFrom{LaunchFrom::Kind::selector, "ep200"}));
-}
-
-TEST(NobodyIsAdopted, BesideALivingWorker) {
-  Scenario s;
-  s.trains();
-  const State before = s.state;
-  s.feed(WorkerAdopted{4711});
-  EXPECT_EQ(s.state, before);
-}
-
 }  // namespace
 }  // namespace ts::core

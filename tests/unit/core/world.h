@@ -118,6 +118,8 @@ class World {
     next.high_water = memory_.high_water;
     next.restarts = memory_.restarts;
     next.finished_total = memory_.finished_total;
+    next.goal = memory_.goal;
+    if (temper == Temper::random && chance(20)) policy_.total_episodes += 100;
     next.next_launch = memory_.next_launch;
     next.progress.episode = memory_.progress.episode;
     next.resume = memory_.resume;

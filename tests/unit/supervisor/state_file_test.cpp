@@ -25,6 +25,7 @@ Memory full_memory() {
   memory.state.incidents = 2;
   memory.state.restarts = {{core::Cause::crash, 3}, {core::Cause::heartbeat_lost, 1}};
   memory.state.finished_total = 300;
+  memory.state.goal = 400;
   memory.state.next_launch = {core::LaunchFrom::Kind::selector, "ep200"};
   memory.state.progress.episode = 251;
   memory.state.resume = {250, "models/model_ep250.pt"};
@@ -40,6 +41,7 @@ void expect_same(const Memory& a, const Memory& b) {
   EXPECT_EQ(a.state.incidents, b.state.incidents);
   EXPECT_EQ(a.state.restarts, b.state.restarts);
   EXPECT_EQ(a.state.finished_total, b.state.finished_total);
+  EXPECT_EQ(a.state.goal, b.state.goal);
   EXPECT_EQ(a.state.next_launch, b.state.next_launch);
   EXPECT_EQ(a.state.progress.episode, b.state.progress.episode);
   EXPECT_EQ(a.state.resume, b.state.resume);
@@ -127,16 +129,17 @@ TEST_F(StateFile, TakesNothingOfAnotherType) {
 // What a supervisor does first is to count on from these: no sum may overflow, and no pid may be somebody else's.
 TEST_F(StateFile, TakesNoNumberThatCannotBe) {
   const auto text = [](const std::string& number) {
-    return R"({"format":1,"attempt":)" + number + R"(,"incidents":)" + number + R"(,"finished_total":)" + number +
-           R"(,"episode":)" + number + R"(,"resume_episode":)" + number + R"(,"restarts":{"crash":)" + number +
-           R"(},"worker":{"pid":)" + number + R"(,"start_ticks":)" + number + R"(,"boot_id":"b"}})";
+    return R"({"format":1,"attempt":)" + number + R"(,"incidents":)" + number + R"(,"goal":)" + number +
+           R"(,"finished_total":)" + number + R"(,"episode":)" + number + R"(,"resume_episode":)" + number +
+           R"(,"restarts":{"crash":)" + number + R"(},"worker":{"pid":)" + number + R"(,"start_ticks":)" + number +
+           R"(,"boot_id":"b"}})";
   };
   for (const auto* number : {"-1", "9223372036854775807", "-9223372036854775808", "4294967297000000", "1e300"}) {
     const auto memory = parse_memory(text(number), "f");
     if (!memory) continue;
     const core::State& state = memory->state;
-    for (const std::int64_t value :
-         {state.attempt, state.incidents, state.finished_total, state.progress.episode, state.resume.episode}) {
+    for (const std::int64_t value : {state.attempt, state.incidents, state.goal, state.finished_total,
+                                     state.progress.episode, state.resume.episode}) {
       EXPECT_GE(value, 0) << number;
       EXPECT_LT(value, std::numeric_limits<std::int64_t>::max() - 1000) << number;
     }

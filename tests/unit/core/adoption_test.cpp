@@ -1,0 +1,153 @@
+// Workers that outlived their supervisor, recorded or not, and what their end means (P4, P6).
+#include <gtest/gtest.h>
+
+#include "tests/unit/core/scenario.h"
+
+namespace ts::core {
+namespace {
+
+TEST(AnAdoptedWorker, RunsAndIsWatchedAsIfItHadBeenSpawnedHere) {
+  Scenario s;
+  s.state.attempt = 7;  // remembered
+  s.feed(WorkerAdopted{4711});
+  EXPECT_EQ(s.state.phase, Phase::running);
+  EXPECT_EQ(s.state.desired, Desired::up);
+  // It may be in the middle of a load or a save, which it told the one before.
+  EXPECT_EQ(s.wait(), s.policy.startup_timeout);
+  s.beat();
+  EXPECT_EQ(s.wait(), s.policy.heartbeat_timeout);
+  s.completes(12);
+  EXPECT_EQ(s.state.progress.episode, 12);
+  s.feed(WorkerExited{7, {}, ""});
+  EXPECT_EQ(s.state.last_cause, Cause::unknown);
+  EXPECT_EQ(s.state.attempt, 8);
+}
+
+// P6. The finish of a worker counts for the goal that it was launched for, not for the one of the configuration by now.
+TEST(AnAdoptedWorkerThatFinishes, GoesOnToAGoalThatWasRaisedMeanwhileAndThatIsNoIncident) {
+  Scenario before;
+  before.trains();
+  EXPECT_EQ(before.state.goal, 300);
+  Scenario s;
+  s.policy.total_episodes = 400;
+  s.state.attempt = 1;
+  s.state.goal = before.state.goal;  // what outlives a supervisor
+  s.feed(WorkerAdopted{4711});
+  EXPECT_TRUE(s.says("launched for 300 episodes, the rest to 400"));
+  s.completes(300).exits(0);
+  EXPECT_EQ(s.state.phase, Phase::starting);
+  EXPECT_EQ(s.preparing_from(), LaunchFrom{});
+  EXPECT_EQ(s.state.finished_total, 300);
+  EXPECT_TRUE(s.says("300 episodes that it was launched for are done, and 400 are asked for now"));
+  EXPECT_TRUE(s.state.restarts.empty());
+  EXPECT_EQ(s.state.incidents, 0);
+  s.launched(300);
+  EXPECT_EQ(s.state.goal, 400);
+  s.ready().completes(400).exits(0);
+  EXPECT_EQ(s.state.phase, Phase::finished);
+  EXPECT_EQ(s.state.finished_total, 400);
+}
+
+TEST(AnAdoptedWorkerThatFinishes, IsFinishedWhenTheGoalIsTheSameOrLower) {
+  for (const std::int64_t now : {300, 200}) {
+    Scenario s;
+    s.policy.total_episodes = now;
+    s.state.goal = 300;
+    s.feed(WorkerAdopted{4711}).exits(0);
+    EXPECT_EQ(s.state.phase, Phase::finished);
+    EXPECT_EQ(s.state.finished_total, 300);
+  }
+}
+
+// Its exit status is lost to everybody but its parent, which is dead.
+TEST(AnAdoptedWorkerThatEnds, IsNoIncidentWhereItHadReachedItsGoalAndOneWhereItHadNot) {
+  for (const std::int64_t episode : {299, 300}) {
+    Scenario s;
+    s.policy.total_episodes = 400;
+    s.state.attempt = 1;
+    s.state.goal = 300;
+    s.feed(WorkerAdopted{4711}).completes(episode).feed(WorkerExited{1, {}, ""});
+    EXPECT_EQ(s.state.phase, Phase::starting);
+    EXPECT_EQ(s.state.finished_total, 0);  // whether the last episode is saved is for the next one to see
+    EXPECT_EQ(s.state.restarts.count(Cause::unknown), episode == 300 ? 0U : 1U) << episode;
+  }
+}
+
+TEST(AnAdoptedWorkerThatFinishes, IsBelievedWhenItsGoalIsNotKnown) {
+  protocol::NotifyMessage told;
+  told.total = 300;
+  for (const bool tells : {true, false}) {  // as for a state file of an earlier version
+    Scenario s;
+    s.policy.total_episodes = 400;
+    s.feed(WorkerAdopted{4711});
+    if (tells) s.hear(told);
+    s.exits(0);
+    EXPECT_EQ(s.state.phase, tells ? Phase::starting : Phase::finished);
+    EXPECT_EQ(s.state.finished_total, tells ? 300 : 400);
+  }
+  Scenario other;  // the goal that is remembered is of another launch than the one that was found
+  other.state.attempt = 2;
+  other.state.goal = 400;
+  other.policy.total_episodes = 400;
+  other.feed(WorkerAdopted{4711, 1}).hear(told).exits(0);
+  EXPECT_EQ(other.state.phase, Phase::starting);
+}
+
+TEST(AnAdoptedWorkerThatFinishes, StaysDownWhenThatIsAskedFor) {
+  for (const bool leaving : {false, true}) {
+    Scenario s;
+    s.policy.total_episodes = 400;
+    s.state.goal = 300;
+    s.feed(WorkerAdopted{4711});
+    leaving ? s.shut_down() : s.stop();
+    s.exits(0);
+    EXPECT_EQ(s.state.phase, Phase::stopped);
+    EXPECT_EQ(s.did<LeaveDaemon>(), leaving);
+    EXPECT_FALSE(s.did<PrepareLaunch>());
+  }
+}
+
+TEST(AWorkerOfALowerGoal, SaysNothingAboutTheNextOnes) {
+  protocol::NotifyMessage told;
+  told.total = 600;
+  Scenario s;  // adopted with a higher goal than the configuration has by now, and dead before it was reached
+  s.state.goal = 600;
+  s.feed(WorkerAdopted{4711}).hear(told).dies_of(11).launched(100).ready().exits(0);
+  EXPECT_EQ(s.state.finished_total, 300);
+}
+
+// P6: found by the lock when a launch was being prepared, or before.
+TEST(AnUnrecordedWorker, IsAdoptedInsteadOfALaunchAndWrittenDownAtOnce) {
+  Scenario s;
+  s.state.attempt = 6;
+  s.start().feed(WorkerAdopted{4711, 6});
+  EXPECT_EQ(s.state.phase, Phase::running);
+  EXPECT_EQ(s.state.pid, 4711);
+  EXPECT_TRUE(s.did<SaveState>());
+  EXPECT_EQ(s.state.incidents, 0);
+  s.prepared();  // an answer that was under way
+  EXPECT_FALSE(s.did<SpawnWorker>());
+
+  Scenario forgotten;  // the state file is older than its launch: the next attempt must not have its number
+  forgotten.feed(WorkerAdopted{4711, 6});
+  EXPECT_EQ(forgotten.dies_of(11).state.attempt, 7);
+}
+
+TEST(AnUnrecordedWorker, IsWrittenDownAndEndedWhenAnotherStartIsWished) {
+  Scenario s;
+  s.restart_from("ep200").feed(WorkerAdopted{4711, 1});
+  EXPECT_TRUE(s.did<SaveState>());
+  EXPECT_TRUE(s.signalled(Signal::terminate));
+  EXPECT_EQ(s.exits(75).preparing_from(), (LaunchFrom{LaunchFrom::Kind::selector, "ep200"}));
+}
+
+TEST(NobodyIsAdopted, BesideALivingWorker) {
+  Scenario s;
+  s.trains();
+  const State before = s.state;
+  s.feed(WorkerAdopted{4711});
+  EXPECT_EQ(s.state, before);
+}
+
+}  // namespace
+}  // namespace ts::core
