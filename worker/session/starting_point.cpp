@@ -18,10 +18,10 @@ Result<StartingPoint> resume_newest(const std::string& run_id, const Store& stor
   if (!choice) return choice.error();
   StartingPoint point;
   point.notes = std::move(choice->notes);
+  point.rejected = std::move(choice->rejected);
   if (!choice->chosen) return point;
   point.path = path_of(store, *choice->chosen, nullptr);
   point.checkpoint = std::move(choice->chosen);
-  point.rejected = std::move(choice->rejected);
   return point;
 }
 
