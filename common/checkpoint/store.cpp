@@ -207,4 +207,25 @@ Result<Verified> read_foreign_archive(const std::string& path) {
   return Verified{std::move(sidecar), name, std::move(*bytes)};
 }
 
+std::string describe_set_aside(const Directory& directory) {
+  namespace fs = std::filesystem;
+  std::uint64_t bytes = 0;
+  std::vector<std::string> names;
+  for (const std::string_view name : {kSupersededDirectory, kQuarantineDirectory}) {
+    const std::uint64_t before = bytes;
+    std::error_code error;
+    fs::recursive_directory_iterator at(directory.path() / name, fs::directory_options::skip_permission_denied, error);
+    for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
+      std::error_code unreadable;
+      const bool regular = at->symlink_status(unreadable).type() == fs::file_type::regular;
+      const std::uint64_t size = regular ? at->file_size(unreadable) : 0;
+      if (!unreadable) bytes += size;
+    }
+    if (bytes > before) names.push_back(directory.path_of(name));
+  }
+  if (bytes == 0) return "";
+  return join(names, " and ") + (names.size() == 1 ? " holds " : " hold ") + human_bytes(bytes) +
+         " of checkpoints that were set aside: remove those that nobody wants to go back to.";
+}
+
 }  // namespace ts::checkpoint

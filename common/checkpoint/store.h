@@ -106,4 +106,8 @@ class Store {
 // Reads a `.pt` that has no sidecar of ours beside it. Its sidecar is made up from the file (episode 0, no run).
 Result<Verified> read_foreign_archive(const std::string& path);
 
+// What lies in superseded/ and quarantine/, which nothing needs but a person who wants to go back: a sentence for
+// someone whose disk is full; empty when there is nothing. Reads only, and passes over what it cannot read.
+std::string describe_set_aside(const Directory& directory);
+
 }  // namespace ts::checkpoint

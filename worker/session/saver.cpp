@@ -156,9 +156,10 @@ void Saver::save_checkpoint(std::unique_lock<std::mutex>& lock, SaveReason reaso
 
   const Episode episode = snapshot->counters.episode;
   const auto committed = commit(*snapshot, reason, requested, awaited);
+  const std::size_t bytes = snapshot->sealed().size();
   snapshot.reset();
   if (!committed) {
-    refuse("episode " + std::to_string(episode), committed.error());
+    refuse("episode " + std::to_string(episode), committed.error(), bytes);
   } else if (!stop_requested()) {
     // Who asks to stop may be about to go back to an older checkpoint: the next save prunes.
     prune(episode);
@@ -249,7 +250,8 @@ Result<> Saver::commit_best(const BestJob& job) {
   const Sidecar sidecar = job.sidecar ? *job.sidecar : describe(*job.snapshot, SaveReason::best);
   const auto committed = writer_.commit_best(job.snapshot->sealed(), sidecar);
   if (!committed) {
-    refuse("the best model (episode " + std::to_string(sidecar.episode) + ")", committed.error());
+    refuse("the best model (episode " + std::to_string(sidecar.episode) + ")", committed.error(),
+           job.snapshot->sealed().size());
     return committed.error();
   }
   announce(directory_.path_of(checkpoint::kBestArchive));
@@ -275,9 +277,12 @@ void Saver::tell_status(const std::string& sentence) {
   sender_.send(message);
 }
 
-void Saver::refuse(const std::string& what, const Error& error) {
-  const std::string sentence =
+void Saver::refuse(const std::string& what, const Error& error, std::size_t bytes) {
+  std::string sentence =
       what + " was not saved: " + error.message + " What was saved before is untouched; this will be tried again.";
+  const auto free = directory_.free_bytes();
+  const std::string set_aside = free && *free < 2 * bytes ? checkpoint::describe_set_aside(directory_) : "";
+  if (!set_aside.empty()) sentence += " " + set_aside;
   say("warning: " + sentence);
   tell_status(sentence);
 }

@@ -92,7 +92,7 @@ class Saver {
   void look_for_stuck_training(Snapshot& snapshot, checkpoint::Sidecar& sidecar);
   void announce(const std::string& path);
   void tell_status(const std::string& sentence);
-  void refuse(const std::string& what, const Error& error);
+  void refuse(const std::string& what, const Error& error, std::size_t bytes);
 
   const config::Config& config_;
   const SessionFacts facts_;
