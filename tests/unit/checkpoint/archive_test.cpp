@@ -1,6 +1,8 @@
 // What write_archive writes, read_archive reads; and the bytes are what the format promises (docs/FORMATS.md).
 #include <array>
 #include <cstdint>
+#include <filesystem>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -94,6 +96,36 @@ TEST(AnArchive, LayoutFitsStatesOfTheSameStructureOnly) {
   EXPECT_FALSE(layout.fits(state("w", view_of(DType::float32, four))));
   EXPECT_FALSE(layout.fits(state("w", view_of(DType::float64, doubles))));
   EXPECT_FALSE(layout.fits(Dict()));
+}
+
+// The table in the documents, row by row: "| 0x080 | `80 02 7d` | meaning |".
+TEST(TheWorkedExample, InTheDocumentsIsWhatIsWritten) {
+  const std::vector<float> weight = {1.0F, -2.5F};
+  const std::int64_t episode = 7;
+  Dict model;
+  model.add("weight", view_of(DType::float32, weight));
+  Dict state;
+  state.add("model", std::move(model));
+  state.add("episode", view_of(episode));
+  const std::vector<std::byte> file = write_archive(state);
+
+  const std::string document = read_text(std::filesystem::path(TS_SOURCE_DIR) / "docs/FORMATS.md");
+  EXPECT_NE(document.find("a file of " + std::to_string(file.size()) + " bytes"), std::string::npos);
+  EXPECT_NE(document.find("`" + digest_of(file) + "`"), std::string::npos);
+  std::istringstream lines(document);
+  int rows = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("| 0x")) continue;
+    ++rows;
+    std::size_t at = std::stoul(line.substr(2), nullptr, 16);
+    const std::size_t from = line.find('`') + 1;
+    std::istringstream bytes(line.substr(from, line.find('`', from) - from));
+    for (std::string byte; bytes >> byte; ++at) {
+      ASSERT_LT(at, file.size()) << line;
+      ASSERT_EQ(std::to_integer<unsigned long>(file[at]), std::stoul(byte, nullptr, 16)) << line;
+    }
+  }
+  EXPECT_GT(rows, 15);
 }
 
 TEST(AState, GivesWhatIsExpectedOrSaysWhatIsThereInstead) {
