@@ -16,8 +16,8 @@ namespace ts::session {
 
 class MemoryFile {
  public:
-  // The size is sealed: whoever maps the descriptor cannot be hit by a shrinking file. An error says how much memory
-  // could not be had.
+  // The size is sealed: whoever maps the descriptor cannot be hit by a shrinking file. Where the system refuses a memfd
+  // (a limit on file sizes or descriptors) the memory has no descriptor. An error says how much could not be had.
   static Result<MemoryFile> create(std::size_t bytes);
 
   MemoryFile() = default;
@@ -31,7 +31,7 @@ class MemoryFile {
   ~MemoryFile();
 
   std::span<std::byte> bytes() const { return bytes_; }
-  int fd() const { return fd_.get(); }
+  int fd() const { return fd_.get(); }  // -1: none
 
  private:
   UniqueFd fd_;

@@ -18,19 +18,18 @@ bool SaveSchedule::crosses(Episode from, Episode to) const {
 }
 
 std::optional<SaveReason> SaveSchedule::due(Episode newest, Time now) const {
-  if (newest <= durable_) return std::nullopt;
-  if (requested_ > durable_) return SaveReason::request;
+  if (newest <= taken_up_) return std::nullopt;
+  if (requested_ > taken_up_) return SaveReason::request;
   const SaveReason planned = newest >= policy_.total ? SaveReason::final : SaveReason::schedule;
-  if (refused_) {
-    return may_retry(now) || crosses(*refused_, newest) ? std::optional(planned) : std::nullopt;
-  }
-  if (crosses(durable_, newest)) return planned;
+  if (crosses(std::max(taken_up_, refused_.value_or(taken_up_)), newest)) return planned;
+  if (taken_up_ > durable_) return std::nullopt;
+  if (refused_) return may_retry(now) ? std::optional(planned) : std::nullopt;
   const bool aged = policy_.interval > policy_.interval.zero() && now - last_durable_ >= policy_.interval;
   return aged ? std::optional(SaveReason::interval) : std::nullopt;
 }
 
 std::optional<SaveSchedule::Time> SaveSchedule::next_change(Episode newest) const {
-  if (newest <= durable_) return std::nullopt;
+  if (newest <= taken_up_ || taken_up_ > durable_) return std::nullopt;
   if (refused_) return not_before_;
   if (policy_.interval > policy_.interval.zero()) return last_durable_ + policy_.interval;
   return std::nullopt;
@@ -38,6 +37,7 @@ std::optional<SaveSchedule::Time> SaveSchedule::next_change(Episode newest) cons
 
 void SaveSchedule::saved(Episode episode, Time now) {
   durable_ = std::max(durable_, episode);
+  taken_up_ = std::max(taken_up_, durable_);
   last_durable_ = now;
   refused_.reset();
   pause_ = kPauseMin;
@@ -48,6 +48,7 @@ void SaveSchedule::refused(std::optional<Episode> episode, Time now) {
   if (episode) {
     refused_ = episode;
     requested_ = 0;
+    if (taken_up_ == *episode) taken_up_ = durable_;
   }
   not_before_ = now + pause_;
   pause_ = std::min(pause_ * 2, kPauseMax);

@@ -26,17 +26,21 @@ class SaveSchedule {
   };
 
   SaveSchedule(const Policy& policy, checkpoint::Episode durable, Time now)
-      : policy_(policy), durable_(durable), last_durable_(now) {}
+      : policy_(policy), durable_(durable), taken_up_(durable), last_durable_(now) {}
 
   checkpoint::Episode durable() const { return durable_; }
 
   // Somebody asks for a save of the newest snapshot, which is of episode `newest`.
   void request(checkpoint::Episode newest) { requested_ = newest; }
 
+  // Whether `newest` is to be saved, given what is durable and what has been taken up.
   std::optional<checkpoint::SaveReason> due(checkpoint::Episode newest, Time now) const;
 
   // When `due` may answer differently although nothing has happened; nothing: never.
   std::optional<Time> next_change(checkpoint::Episode newest) const;
+
+  // A save of this episode is under way or next in turn: until it is saved or refused, only later ones can be due.
+  void take_up(checkpoint::Episode episode) { taken_up_ = episode; }
 
   // Refused things may be tried again from here on.
   bool may_retry(Time now) const { return now >= not_before_; }
@@ -54,6 +58,7 @@ class SaveSchedule {
 
   Policy policy_;
   checkpoint::Episode durable_;
+  checkpoint::Episode taken_up_;  // not older than durable_
   Time last_durable_;
   checkpoint::Episode requested_ = 0;
   std::optional<checkpoint::Episode> refused_;  // the newest one that was tried in vain since the last success

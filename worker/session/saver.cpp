@@ -55,14 +55,10 @@ Saver::~Saver() {
 
 void Saver::offer(const SnapshotRef& newest, bool is_best) {
   const std::lock_guard lock(mutex_);
-  const auto now = Clock::now();
   const bool had_timer = newest_ && schedule_.next_change(newest_->counters.episode);
   newest_ = newest;
   if (is_best) best_ = BestJob{newest, std::nullopt};
-  if (!busy_ && !planned_ && schedule_.due(newest->counters.episode, now)) {
-    planned_ = newest;
-    due_since_ = now;
-  }
+  plan_what_is_due();
   const bool has_timer = schedule_.next_change(newest->counters.episode).has_value();
   if (planned_ || is_best || (has_timer && !had_timer)) wake_.notify_one();
 }
@@ -82,6 +78,7 @@ void Saver::request() {
     return;
   }
   schedule_.request(newest);
+  plan_what_is_due();
   wake_.notify_one();
 }
 
@@ -104,8 +101,10 @@ Episode Saver::durable_episode() const {
 void Saver::run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    if (const auto reason = checkpoint_due()) {
-      save_checkpoint(lock, *reason);
+    if (forced_ && !forced_->checkpoint_tried) plan_forced();
+    if (!forced_) plan_what_is_due();
+    if (planned_) {
+      save_checkpoint(lock);
     } else if (best_due()) {
       save_best(lock);
     } else if (forced_) {
@@ -119,13 +118,22 @@ void Saver::run() {
   }
 }
 
-std::optional<SaveReason> Saver::checkpoint_due() const {
-  if (!newest_) return std::nullopt;
-  if (forced_) {
-    const bool wanted = !forced_->checkpoint_tried && newest_->counters.episode > schedule_.durable();
-    return wanted ? std::optional(forced_->reason) : std::nullopt;
-  }
-  return schedule_.due((planned_ ? planned_ : newest_)->counters.episode, Clock::now());
+void Saver::plan_what_is_due() {
+  if (!newest_) return;
+  const auto now = Clock::now();
+  const auto reason = schedule_.due(newest_->counters.episode, now);
+  if (!reason) return;
+  planned_ = Plan{newest_, *reason, now};
+  schedule_.take_up(newest_->counters.episode);
+}
+
+void Saver::plan_forced() {
+  forced_->checkpoint_tried = true;
+  if (!newest_ || newest_->counters.episode <= schedule_.durable()) return;
+  const bool is_planned = planned_ && planned_->snapshot == newest_;
+  if (!is_planned) planned_ = Plan{newest_, forced_->reason, Clock::now()};
+  planned_->awaited = true;
+  schedule_.take_up(newest_->counters.episode);
 }
 
 bool Saver::best_due() const {
@@ -144,26 +152,20 @@ void Saver::wait_for_work(std::unique_lock<std::mutex>& lock) {
   }
 }
 
-void Saver::save_checkpoint(std::unique_lock<std::mutex>& lock, SaveReason reason) {
-  const bool awaited = forced_.has_value();
-  const bool planned = planned_ && !awaited;
-  SnapshotRef snapshot = planned ? planned_ : newest_;
-  const auto requested = planned ? due_since_ : Clock::now();
-  planned_.reset();
-  if (forced_) forced_->checkpoint_tried = true;
+void Saver::save_checkpoint(std::unique_lock<std::mutex>& lock) {
+  Plan plan = *std::exchange(planned_, std::nullopt);
   busy_ = true;
   lock.unlock();
 
-  const Episode episode = snapshot->counters.episode;
-  const auto committed = commit(*snapshot, reason, requested, awaited);
-  const std::size_t bytes = snapshot->sealed().size();
-  snapshot.reset();
+  const Episode episode = plan.snapshot->counters.episode;
+  const auto committed = commit(plan);
   if (!committed) {
-    refuse("episode " + std::to_string(episode), committed.error(), bytes);
+    refuse("episode " + std::to_string(episode), committed.error(), plan.snapshot->sealed().size());
   } else if (!stop_requested()) {
     // Who asks to stop may be about to go back to an older checkpoint: the next save prunes.
     prune(episode);
   }
+  plan.snapshot.reset();
 
   lock.lock();
   busy_ = false;
@@ -227,21 +229,22 @@ void Saver::look_for_stuck_training(Snapshot& snapshot, Sidecar& sidecar) {
   tell_status(sentence);
 }
 
-Result<> Saver::commit(Snapshot& snapshot, SaveReason reason, Clock::time_point requested, bool awaited) {
+Result<> Saver::commit(const Plan& plan) {
+  Snapshot& snapshot = *plan.snapshot;
   const auto archive = snapshot.sealed();
-  Sidecar sidecar = describe(snapshot, reason);
+  Sidecar sidecar = describe(snapshot, plan.reason);
   look_for_stuck_training(snapshot, sidecar);
   const auto committed = writer_.commit(archive, std::move(sidecar), [&](Sidecar& durable) {
-    const std::chrono::duration<double, std::milli> taken = Clock::now() - requested;
+    const std::chrono::duration<double, std::milli> taken = Clock::now() - plan.requested;
     durable.durable_ms = taken.count();
-    if (awaited) durable.stall_ms += taken.count();  // the training thread waits for all of it
+    if (plan.awaited) durable.stall_ms += taken.count();  // the training thread waits for all of it
   });
   if (!committed) return committed.error();
   const auto checksums = snapshot.task_checksums();
   last_saved_ = {committed->episode, {checksums.begin(), checksums.end()}};
   const std::string path = directory_.path_of(checkpoint::archive_name(committed->episode));
   say("episode " + std::to_string(committed->episode) + "/" + std::to_string(facts_.identity.total_episodes) +
-      " saved (" + std::string(checkpoint::to_string(reason)) + "): " + path);
+      " saved (" + std::string(checkpoint::to_string(plan.reason)) + "): " + path);
   announce(path);
   return {};
 }

@@ -71,6 +71,14 @@ class Saver {
     SnapshotRef snapshot;
     std::optional<checkpoint::Sidecar> sidecar;  // nothing: made from the snapshot
   };
+  // The next checkpoint to be saved.
+  struct Plan {
+    SnapshotRef snapshot;
+    checkpoint::SaveReason reason;
+    Clock::time_point requested;
+    bool awaited = false;  // the training thread waits for it
+  };
+  // The training thread waits for one more try of what is not durable.
   struct Forced {
     checkpoint::SaveReason reason;
     bool checkpoint_tried = false;
@@ -78,14 +86,15 @@ class Saver {
   };
 
   void run();
-  std::optional<checkpoint::SaveReason> checkpoint_due() const;
+  void plan_what_is_due();
+  void plan_forced();
   bool best_due() const;
-  void save_checkpoint(std::unique_lock<std::mutex>& lock, checkpoint::SaveReason reason);
+  void save_checkpoint(std::unique_lock<std::mutex>& lock);
   void save_best(std::unique_lock<std::mutex>& lock);
   void wait_for_work(std::unique_lock<std::mutex>& lock);
 
   // Without the lock, on the saver's thread.
-  Result<> commit(Snapshot& snapshot, checkpoint::SaveReason reason, Clock::time_point requested, bool awaited);
+  Result<> commit(const Plan& plan);
   Result<> commit_best(const BestJob& job);
   void prune(checkpoint::Episode verified);
   checkpoint::Sidecar describe(const Snapshot& snapshot, checkpoint::SaveReason reason) const;
@@ -105,8 +114,7 @@ class Saver {
   std::condition_variable idle_;
   SaveSchedule schedule_;
   SnapshotRef newest_;
-  SnapshotRef planned_;  // what was newest when a save came due and none was under way
-  Clock::time_point due_since_{};
+  std::optional<Plan> planned_;
   std::optional<BestJob> best_;
   std::optional<Forced> forced_;
   std::optional<Error> last_refusal_;

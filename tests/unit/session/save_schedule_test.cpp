@@ -105,6 +105,34 @@ TEST(ARefusedSave, IsTriedAgainWhenSomebodyAsks) {
   EXPECT_FALSE(saves.due(11, kStart)) << "asked once, tried once";
 }
 
+TEST(ASave, UnderWayLeavesOnlyLaterOnesDue) {
+  SaveSchedule saves = schedule(seconds{60});
+  saves.take_up(10);
+  EXPECT_FALSE(saves.due(11, kStart + seconds{90})) << "not because of time either: one is under way";
+  EXPECT_FALSE(saves.next_change(11));
+  EXPECT_TRUE(saves.due(20, kStart));
+  saves.take_up(20);  // waits its turn
+  saves.saved(10, kStart);
+  EXPECT_FALSE(saves.due(21, kStart));
+  saves.request(21);
+  EXPECT_EQ(saves.due(21, kStart), SaveReason::request);
+  saves.saved(20, kStart);
+  EXPECT_EQ(saves.due(21, kStart), SaveReason::request);
+  saves.saved(21, kStart);
+  EXPECT_TRUE(saves.due(30, kStart));
+}
+
+TEST(ARefusedSave, LeavesTheOneThatWaitsItsTurn) {
+  SaveSchedule saves = schedule();
+  saves.take_up(10);
+  saves.take_up(20);
+  saves.refused(10, kStart);
+  EXPECT_FALSE(saves.due(21, kStart + seconds{5})) << "20 is next";
+  saves.refused(20, kStart);
+  EXPECT_FALSE(saves.due(21, kStart));
+  EXPECT_TRUE(saves.due(21, kStart + seconds{2}));
+}
+
 TEST(ARefusedBestModel, LeavesTheCheckpointsOnSchedule) {
   SaveSchedule saves = schedule();
   saves.refused(std::nullopt, kStart);
