@@ -106,7 +106,8 @@ class RecordingTest(ProgramTest):
         log = self.folder / "strace.txt"
         killing = ("-e", "inject=" + run.killed_in) if run.killed_in else ()
         traced = self.start(self.strace, *OPTIONS, *killing, "-o", log,
-                            self.program("toy_trainer"), "--config", self.config_file, *run.arguments,
+                            # Episodes longer than a traced save: every one that is due is made.
+                            self.program("toy_trainer"), "--config", self.config_file, "--step-ms", "10", *run.arguments,
                             NOTIFY_SOCKET=str(self.notify), TRAINER_RUN_ID=run.run_id,
                             # The leak checker is a debugger itself, and there can be only one.
                             ASAN_OPTIONS="detect_leaks=0")

@@ -30,11 +30,11 @@ POLL_S = 0.01
 MARK = "TS_TEST_FOLDER"
 DATA = ROOT / "data/sp500-daily.csv"
 
-# A training of about 2 s for 300 episodes, and limits that no healthy worker comes near.
+# A training of a few seconds for 300 episodes, each longer than a save usually takes, and limits that no healthy worker comes near.
 TINY = {
     "training": {"episodes": 300, "seed": 7},
     "data": {"path": str(DATA)},
-    "trading": {"episode_length": 30, "window": 5},
+    "trading": {"episode_length": 80, "window": 5},
     "dqn": {"hidden": [8], "batch_size": 8, "learning_rate": 0.0005, "learn_start": 50, "replay_capacity": 500,
             "learn_every": 4, "target_update": 100, "epsilon_decay_steps": 2000},
     "restart": {"backoff_initial": "50ms", "backoff_max": "400ms"},

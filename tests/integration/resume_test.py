@@ -96,7 +96,7 @@ class PowerCut(ResumeTest):
         self.assertIn(record.name, self.set_aside("quarantine"))
 
     def test_a_pruning_that_was_cut_short_leaves_nothing_unusable_behind(self):
-        self.configure(trading={"episode_length": 30})
+        self.configure(trading={"episode_length": 80})
         self.supervise("--exit-when-done")
         self.saved(60)
         self.kill_everything()
@@ -121,7 +121,7 @@ class PowerCut(ResumeTest):
 class ByHand(ResumeTest):
     def setUp(self):
         super().setUp()
-        self.configure(trading={"episode_length": 30}, training={"episodes": 60})
+        self.configure(trading={"episode_length": 80}, training={"episodes": 60})
 
     def finished_run(self):
         self.train().ends(0)
@@ -227,7 +227,7 @@ class FromPython(ResumeTest):
         super().setUp()
         if subprocess.run([self.PYTHON, "-c", "import torch"], capture_output=True, check=False).returncode != 0:
             self.skipTest("python3-torch is not installed")
-        self.configure(trading={"episode_length": 30}, training={"episodes": 20})
+        self.configure(trading={"episode_length": 80}, training={"episodes": 20})
 
     def save(self, kind, inputs):
         subprocess.run([self.PYTHON, "-c", PYTHON_TRAINING, str(self.folder / "mine.pt"), str(inputs), kind],
