@@ -136,7 +136,7 @@ void measure_load(const Settings& settings) {
     torch::save(module, torch_file.string());
     sync_file(torch_file);
   }
-  const checkpoint::Store store(directory);
+  const checkpoint::Store store(directory, checkpoint::Store::Contents::keep);
   for (int i = -1; i < settings.repeat; ++i) {
     const double ours = load_ours(settings, store, *agent, i < 0);
     const double theirs = seconds_of([&] { torch::load(module, torch_file.string()); });

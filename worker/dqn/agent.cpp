@@ -82,9 +82,14 @@ void create_adam_state(torch::optim::Adam& optimizer, const std::vector<torch::T
 }
 
 void copy_in(const checkpoint::TensorView& view, torch::Tensor target) {
+  if (view.bytes.empty()) return;
   torch::NoGradGuard no_grad;
+  if (target.device().is_cpu() && target.is_contiguous()) {
+    std::memcpy(target.data_ptr(), view.bytes.data(), view.bytes.size());
+    return;
+  }
   auto staged = torch::empty(target.sizes(), torch::kFloat32);
-  if (!view.bytes.empty()) std::memcpy(staged.data_ptr(), view.bytes.data(), view.bytes.size());
+  std::memcpy(staged.data_ptr(), view.bytes.data(), view.bytes.size());
   target.copy_(staged);
 }
 
