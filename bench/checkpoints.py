@@ -86,7 +86,10 @@ class Bench:
                     self.xxhsum(path / "model_ep1.pt", size)
         if "load" in self.figures:
             with self.directory("load") as path:
-                self.program("bench-torch", "load", path, size, *repeat)
+                self.program("bench-torch", "write", path, size)
+                for _ in range(self.repeat):
+                    self.program("bench-torch", "load-ours", path, size)
+                    self.program("bench-torch", "load-torch", path, size)
 
     def durable(self, source, size):
         for _ in range(self.repeat):

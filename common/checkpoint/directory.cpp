@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -17,8 +18,8 @@ namespace {
 
 constexpr mode_t kFileMode = 0644;  // less the process's umask
 constexpr mode_t kDirectoryMode = 0755;
-constexpr std::size_t kWriteBytesMax = std::size_t{8} << 20;     // after each, the device may begin
-constexpr std::size_t kReadPieceBytes = std::size_t{256} << 10;  // stays in the second-level cache
+constexpr std::size_t kWriteBytesMax = std::size_t{8} << 20;    // after each, the device may begin
+constexpr std::size_t kReadPieceBytes = std::size_t{64} << 10;  // stays in the cache between reading and digesting
 constexpr std::size_t kHugeFrom = std::size_t{4} << 20;
 constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 
@@ -202,16 +203,18 @@ Result<std::string> Directory::digest_file(const std::string& name, std::uint64_
                                                  std::to_string(bytes) + " were expected.");
   }
   Digester digester;
-  std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(bytes, kReadPieceBytes)));
-  for (std::uint64_t done = 0; done < bytes; done += buffer.size()) {
-    buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(bytes - done, kReadPieceBytes)));
-    const auto filled = read_all(file->get(), name, buffer, &digester);
+  alignas(64) std::array<std::byte, kReadPieceBytes> buffer;
+  for (std::uint64_t left = bytes; left > 0;) {
+    const std::span<std::byte> piece = std::span(buffer).first(std::min<std::uint64_t>(left, buffer.size()));
+    const auto filled = read_all(file->get(), name, piece, &digester);
     if (!filled) return filled.error();
+    left -= piece.size();
   }
   return digester.text();
 }
 
-Result<> Directory::write_and_sync(int file, const std::string& name, std::span<const std::byte> bytes) const {
+Result<> Directory::write_and_sync(int file, const std::string& name, std::span<const std::byte> bytes,
+                                   const BeforeSync& before_sync) const {
   // Nothing to reserve for an empty file: fallocate refuses a length of 0.
   const int reserved = bytes.empty() ? 0 : retry_interrupted([&] { return fs_->reserve(file, bytes.size()); });
   if (reserved < 0 && reserved != -EOPNOTSUPP && reserved != -ENOSYS)
@@ -225,6 +228,10 @@ Result<> Directory::write_and_sync(int file, const std::string& name, std::span<
     fs_->start_writeback(file, written, static_cast<std::uint64_t>(count));
     written += static_cast<std::size_t>(count);
   }
+  if (before_sync) {
+    const auto done = before_sync();
+    if (!done) return done.error();
+  }
   // Not retried on EINTR or anything else: a failed fsync is final for this file.
   const int synced = fs_->fsync(file);
   if (synced < 0) return failure("sync", name, synced);
@@ -233,11 +240,12 @@ Result<> Directory::write_and_sync(int file, const std::string& name, std::span<
   return {};
 }
 
-Result<> Directory::write_synced(const std::string& name, std::span<const std::byte> bytes) const {
+Result<> Directory::write_synced(const std::string& name, std::span<const std::byte> bytes,
+                                 const BeforeSync& before_sync) const {
   const int file =
       retry_interrupted([&] { return fs_->open(fd(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kFileMode); });
   if (file < 0) return failure("create", name, file);
-  Result<> written = write_and_sync(file, name, bytes);
+  Result<> written = write_and_sync(file, name, bytes, before_sync);
   const int closed = fs_->close(file);
   if (written && closed < 0 && closed != -EINTR) written = failure("close", name, closed);
   if (!written) fs_->unlink(fd(), name);

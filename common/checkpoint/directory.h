@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -73,8 +74,11 @@ class Directory {
   Result<std::string> digest_file(const std::string& name, std::uint64_t bytes) const;
 
   // Creates `name`, writes and syncs it. On any error the file is unlinked at once: ext4 keeps every block that a
-  // failed reservation got.
-  Result<> write_synced(const std::string& name, std::span<const std::byte> bytes) const;
+  // failed reservation got. `before_sync` runs when everything is written and the device is at work on it: the place
+  // for what has to be computed or looked at anyway. Its error is this call's.
+  using BeforeSync = std::function<Result<>()>;
+  Result<> write_synced(const std::string& name, std::span<const std::byte> bytes,
+                        const BeforeSync& before_sync = {}) const;
 
   // The directory's own entries made durable.
   Result<> sync() const;
@@ -96,7 +100,8 @@ class Directory {
   Error unreadable(const std::string& name, int negative_errno) const;
   Result<UniqueFd> open_regular(const std::string& name, std::uint64_t& size) const;
   Result<> read_all(int fd, const std::string& name, std::span<std::byte> into, Digester* digester) const;
-  Result<> write_and_sync(int fd, const std::string& name, std::span<const std::byte> bytes) const;
+  Result<> write_and_sync(int fd, const std::string& name, std::span<const std::byte> bytes,
+                          const BeforeSync& before_sync) const;
 
   std::filesystem::path path_;
   UniqueFd fd_;

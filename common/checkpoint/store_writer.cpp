@@ -38,19 +38,21 @@ Result<> StoreWriter::require_space(std::uint64_t bytes) const {
   return {};
 }
 
-Result<std::string> StoreWriter::write_temporary(const std::string& final_name, std::span<const std::byte> bytes) {
+Result<std::string> StoreWriter::write_temporary(const std::string& final_name, std::span<const std::byte> bytes,
+                                                 const Besides& besides) {
   std::string temporary = next_temporary(final_name);
-  const auto written = directory_.write_synced(temporary, bytes);
+  const auto look = [&]() -> Result<> { return besides.before_sync ? besides.before_sync(temporary) : Result<>(); };
+  const auto written = directory_.write_synced(temporary, bytes, look);
   if (!written) return written.error();
   return temporary;
 }
 
-// Durable under its final name when this returns without an error. `make_way` runs when the bytes are written, so that
-// a full disk is met while whatever stands under the name still stands.
-Result<> StoreWriter::place(const std::string& final_name, std::span<const std::byte> bytes, const MakeWay& make_way) {
-  const auto temporary = write_temporary(final_name, bytes);
+// Durable under its final name when this returns without an error. Way is made when the bytes are written, so that a
+// full disk is met while whatever stands under the name still stands.
+Result<> StoreWriter::place(const std::string& final_name, std::span<const std::byte> bytes, const Besides& besides) {
+  const auto temporary = write_temporary(final_name, bytes, besides);
   if (!temporary) return temporary.error();
-  const auto clear = make_way ? make_way() : Result<>();
+  const auto clear = besides.make_way ? besides.make_way() : Result<>();
   const auto named = clear ? directory_.rename_new(*temporary, final_name) : clear;
   if (!named) {
     [[maybe_unused]] const auto removed = directory_.unlink(*temporary);
@@ -106,9 +108,8 @@ Result<> StoreWriter::make_way_for(Episode episode, std::uint64_t bytes, const s
 Result<Sidecar> StoreWriter::commit(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish) {
   sidecar.file = archive_name(sidecar.episode);
   sidecar.bytes = archive.size();
-  sidecar.digest = digest_of(archive);
   const auto existing = Store(directory_).verify(sidecar.episode);
-  if (existing && existing->sidecar.digest == sidecar.digest && existing->sidecar.run_id == sidecar.run_id) {
+  if (existing && existing->sidecar.run_id == sidecar.run_id && existing->sidecar.digest == digest_of(archive)) {
     // This very state is there already; if it was this sync that failed before, it is not durable yet.
     const auto synced = directory_.sync();
     if (!synced) return synced.error();
@@ -120,16 +121,39 @@ Result<Sidecar> StoreWriter::commit(std::span<const std::byte> archive, Sidecar 
 }
 
 Result<Sidecar> StoreWriter::commit_pair(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish) {
-  const auto content =
-      place(sidecar.file, archive, [&] { return make_way_for(sidecar.episode, sidecar.bytes, sidecar.digest); });
+  Besides besides;
+  // While the device writes: the digest, and the file read again. The sync that follows waits for what is left.
+  besides.before_sync = [&](const std::string& temporary) -> Result<> {
+    sidecar.digest = digest_of(archive);
+    const auto written = directory_.digest_file(temporary, sidecar.bytes);
+    if (!written) return written.error();
+    if (*written == sidecar.digest) return {};
+    return make_error(ErrorKind::cannot_write, directory_.path_of(temporary) +
+                                                   " does not read back as it was written; check the disk and the "
+                                                   "memory of this machine.");
+  };
+  besides.make_way = [&] { return make_way_for(sidecar.episode, sidecar.bytes, sidecar.digest); };
+  const auto content = place(sidecar.file, archive, besides);
   if (!content) return content.error();
   if (finish) finish(sidecar);
-  const auto record = place(sidecar_name(sidecar.episode), bytes_of(to_json(sidecar)));
+  const auto record = place(sidecar_name(sidecar.episode), bytes_of(to_json(sidecar)), {});
   if (!record) return record.error();
-  // Pruning follows a commit, so what was written is read again before anything older may go.
-  const auto verified = Store(directory_).verify(sidecar.episode);
-  if (!verified) return verified.error();
+  const auto confirmed = confirm(sidecar);
+  if (!confirmed) return confirmed.error();
   return sidecar;
+}
+
+// Pruning follows a commit, so what stands under the final names is looked at before anything older may go. (The
+// archive's content has been read again before it had its name.)
+Result<> StoreWriter::confirm(const Sidecar& committed) const {
+  const auto record = Store(directory_).read_sidecar(committed.episode);
+  if (!record) return record.error();
+  const auto size = directory_.file_size(committed.file);
+  if (!size) return size.error();
+  if (record->digest == committed.digest && record->run_id == committed.run_id && *size == committed.bytes) return {};
+  return make_error(ErrorKind::cannot_write, directory_.path_of(committed.file) +
+                                                 " and its sidecar are not what was written; does somebody else write "
+                                                 "this directory?");
 }
 
 Result<> StoreWriter::commit_best(std::span<const std::byte> archive, Sidecar sidecar) {

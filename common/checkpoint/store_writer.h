@@ -64,13 +64,19 @@ class StoreWriter {
   Result<Notes> quarantine_uncommitted_before(Episode episode);
 
  private:
-  using MakeWay = std::function<Result<>()>;
+  // What placing a file does besides: looking at what was written, by its temporary name; clearing its final name.
+  struct Besides {
+    std::function<Result<>(const std::string& temporary)> before_sync;
+    std::function<Result<>()> make_way;
+  };
 
   Result<Sidecar> commit_pair(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish);
   Result<> make_way_for(Episode episode, std::uint64_t bytes, const std::string& digest);
   Result<> require_space(std::uint64_t bytes) const;
-  Result<> place(const std::string& final_name, std::span<const std::byte> bytes, const MakeWay& make_way = {});
-  Result<std::string> write_temporary(const std::string& final_name, std::span<const std::byte> bytes);
+  Result<> place(const std::string& final_name, std::span<const std::byte> bytes, const Besides& besides);
+  Result<std::string> write_temporary(const std::string& final_name, std::span<const std::byte> bytes,
+                                      const Besides& besides = {});
+  Result<> confirm(const Sidecar& committed) const;
   Result<> complete_best(const Listing& listing, Notes& notes);
   Result<std::vector<Episode>> prune_sidecars(const std::string& run_id, Episode verified,
                                               const RetentionPolicy& policy);
