@@ -1,5 +1,6 @@
 #include "common/protocol/notify_sender.h"
 
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 
@@ -17,16 +18,16 @@ NotifySender::NotifySender(const char* address) {
   fd_ = UniqueFd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-void NotifySender::send(const NotifyMessage& message) {
-  if (connected()) send_text(encode(message));
+bool NotifySender::send(const NotifyMessage& message) {
+  return !connected() || send_text(encode(message));
 }
 
-void NotifySender::send_text(std::string_view datagram) {
-  if (!connected()) return;
+bool NotifySender::send_text(std::string_view datagram) {
+  if (!connected()) return true;
   // Not connected with connect(2): a supervisor that was restarted listens on the same address with a new socket.
-  [[maybe_unused]] const ssize_t sent =
-      ::sendto(fd_.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
-               reinterpret_cast<const sockaddr*>(&address_), address_bytes_);
+  const ssize_t sent = ::sendto(fd_.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                                reinterpret_cast<const sockaddr*>(&address_), address_bytes_);
+  return sent >= 0 || (errno != EAGAIN && errno != ENOBUFS);
 }
 
 }  // namespace ts::protocol

@@ -1,7 +1,8 @@
-// The worker's end of the heartbeat: one datagram per call to the socket in NOTIFY_SOCKET.
+// The sending end of sd_notify: one datagram per call to the socket in NOTIFY_SOCKET. The worker tells the supervisor
+// with it, and the supervisor the service manager.
 //
-// Sending never blocks and never fails the training: a full queue or a vanished supervisor drops the message. Without
-// NOTIFY_SOCKET every call does nothing, so the trainer runs by hand just the same.
+// Sending never blocks and never fails the training: a full queue or a vanished receiver drops the message. Without
+// NOTIFY_SOCKET every call does nothing, so the programs run by hand just the same.
 //
 // Source: sd_notify(3), "Notes" (the protocol is simple and stable, and may be implemented without libsystemd).
 // Ownership: owns its socket. Threading: one thread.
@@ -25,8 +26,11 @@ class NotifySender {
   explicit NotifySender(const char* address);
 
   bool connected() const { return static_cast<bool>(fd_); }
-  void send(const NotifyMessage& message);
-  void send_text(std::string_view datagram);
+
+  // False: dropped because the receiver's queue is full, so a later try may succeed. True in every other case, also
+  // when nobody is there to receive it.
+  bool send(const NotifyMessage& message);
+  bool send_text(std::string_view datagram);
 
  private:
   UniqueFd fd_;

@@ -97,4 +97,8 @@ json::object to_json(const Status& status) {
   return out;
 }
 
+std::string summary(const core::State& state) {
+  return std::string(core::to_string(state.phase)) + ": " + state.reason;
+}
+
 }  // namespace ts::api

@@ -50,4 +50,7 @@ struct Status {
 
 boost::json::object to_json(const Status& status);
 
+// What it does and why, in one line: "running: attempt 1 is training".
+std::string summary(const core::State& state);
+
 }  // namespace ts::api

@@ -62,6 +62,7 @@ Supervisor::Supervisor(asio::io_context& io, config::Config config, Options opti
       log_(std::move(log)),
       console_(console),
       policy_(make_policy(config_)),
+      service_(io),
       timer_(io) {}
 
 Supervisor::~Supervisor() {
@@ -86,6 +87,7 @@ Result<> Supervisor::open() {
   auto server = api::HttpServer::listen(io_, config::resolved_control_socket(config_), *this);
   if (!server) return server.error();
   server_ = std::move(*server);
+  asio::post(io_, [this] { service_.ready(); });  // when the loop runs, the socket is served
 
   for (const std::string& key : config::keys_without_effect(config_)) {
     log_->warn("{} is set, but has no effect in this version.", key);
@@ -183,6 +185,7 @@ void Supervisor::post(core::Event event) {
   }
   draining_ = false;
   arm_timer();
+  service_.follow(state_, now());
   leave_if_done();
 }
 

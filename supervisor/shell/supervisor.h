@@ -30,6 +30,7 @@
 #include "supervisor/shell/lock_holder.h"
 #include "supervisor/shell/net.h"
 #include "supervisor/shell/notify_receiver.h"
+#include "supervisor/shell/service_manager.h"
 #include "supervisor/shell/state_file.h"
 #include "supervisor/shell/worker_process.h"
 
@@ -112,6 +113,7 @@ class Supervisor final : public api::Backend {
   std::optional<core::Instant> shutdown_asked_;
   int exit_code_ = 0;
 
+  ServiceManager service_;
   std::unique_ptr<NotifyReceiver> receiver_;
   std::unique_ptr<api::HttpServer> server_;
   std::unique_ptr<WorkerProcess> worker_;

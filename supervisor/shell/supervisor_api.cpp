@@ -110,8 +110,8 @@ void Supervisor::say_goodbye() {
       return;
     case core::Phase::fatal: log_->error("Gave up; {}.", saved); return;
     default:
-      log_->info("Stopped after episode {}; {}. To go on, start it again: ./run_training.sh", state_.progress.episode,
-                 saved);
+      log_->info("Stopped after episode {}; {}. To go on, start {}", state_.progress.episode, saved,
+                 service_.present() ? "the service again." : "it again: ./run_training.sh");
   }
 }
 

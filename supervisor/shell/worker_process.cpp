@@ -55,12 +55,10 @@ std::string system_reason(int error) {
 
 // Variables that are meant for us and would mislead a child.
 bool is_ours_alone(std::string_view name) {
-  static constexpr std::array<std::string_view, 6> kNames = {protocol::kEnvNotifySocket,
-                                                             protocol::kEnvWatchdogUsec,
-                                                             protocol::kEnvWatchdogPid,
-                                                             "LISTEN_PID",
-                                                             "LISTEN_FDS",
-                                                             "LISTEN_FDNAMES"};
+  static constexpr std::array<std::string_view, 8> kNames = {protocol::kEnvNotifySocket, protocol::kEnvWatchdogUsec,
+                                                             protocol::kEnvWatchdogPid,  "LISTEN_PID",
+                                                             "LISTEN_PIDFDID",           "LISTEN_FDS",
+                                                             "LISTEN_FDNAMES",           "FDSTORE"};
   for (const std::string_view candidate : kNames) {
     if (name == candidate) return true;
   }

@@ -1,0 +1,39 @@
+// How long the service manager is asked to wait. (tests/integration/service_test.py has the messages.)
+#include "supervisor/shell/service_manager.h"
+
+#include <gtest/gtest.h>
+
+namespace ts::shell {
+namespace {
+
+using namespace std::chrono_literals;
+
+core::State leaving() {
+  core::State state;
+  state.phase = core::Phase::stopping;
+  state.shutting_down = true;
+  state.pid = 4711;
+  state.deadline = 100s;
+  return state;
+}
+
+TEST(TheServiceManager, IsAskedToWaitForLongerThanTheWorkerMayTake) {
+  const auto until = wait_until(leaving());
+  ASSERT_TRUE(until);
+  EXPECT_GE(*until, 100s + 20s) << "SIGABRT, SIGKILL and writing down the end come after the worker's limit";
+}
+
+TEST(TheServiceManager, IsNotAskedToWaitWhenTheWorkerAloneIsStopped) {
+  core::State state = leaving();
+  state.shutting_down = false;
+  EXPECT_FALSE(wait_until(state));
+}
+
+TEST(TheServiceManager, IsNotAskedToWaitWithoutAWorker) {
+  core::State state = leaving();
+  state.pid = 0;
+  EXPECT_FALSE(wait_until(state));
+}
+
+}  // namespace
+}  // namespace ts::shell
