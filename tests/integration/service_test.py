@@ -1,18 +1,24 @@
 #!/usr/bin/python3
-"""What a service manager sees of the daemon (sd_notify), and what the worker does not see of the service
-manager."""
+"""What a service manager sees of the daemon (sd_notify), and what the worker does not see of the service manager; what
+`cmake --install` leaves, and what systemd says of the unit."""
 
 import os
 import pathlib
+import shutil
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import threading
 import time
+import unittest
 
 sys.dont_write_bytecode = True
-from harness import PATIENCE, ProgramTest, main  # noqa: E402
+from harness import PATIENCE, ROOT, ProgramTest, main  # noqa: E402
 
+BUILD = pathlib.Path(os.environ.get("TS_BUILD", ROOT / "build/release"))
+EXPOSURE_MAX = 1.5  # of 10, as `systemd-analyze security` counts
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -192,6 +198,91 @@ class Notify(ProgramTest):
         self.running_worker(beyond=50)
         supervisor.signal(signal.SIGINT)
         self.assertIn("To go on, start the service again.", supervisor.ends(0))
+
+
+class Unit(unittest.TestCase):
+    """The installed unit, as far as it can be judged without a running systemd (tests/system has one)."""
+
+    def setUp(self):
+        if not (BUILD / "cmake_install.cmake").exists():
+            raise unittest.SkipTest(f"{BUILD} is no build directory")
+        for program in ("trainer-supervisor", "supervisorctl"):
+            if not (BUILD / "bin" / program).exists():
+                raise unittest.SkipTest(f"{program} is not built")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ts-test-")).resolve()
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def install(self, prefix, destdir=None):
+        environment = {name: value for name, value in os.environ.items() if name != "DESTDIR"}
+        if destdir:
+            environment["DESTDIR"] = str(destdir)
+        subprocess.run(["cmake", "--install", str(BUILD), "--prefix", str(prefix)], env=environment, check=True,
+                       capture_output=True)
+        root = pathlib.Path(f"{destdir or ''}{prefix}")
+        return root, root / "lib/systemd/system/trainer-supervisor.service"
+
+    def analyze(self, *arguments):
+        if not shutil.which("systemd-analyze"):
+            raise unittest.SkipTest("systemd-analyze is not installed")
+        return subprocess.run(["systemd-analyze", *map(str, arguments)], capture_output=True, text=True, check=False,
+                              env={**os.environ, "LC_ALL": "C.UTF-8"})
+
+    def exposure(self, unit):
+        shown = self.analyze("security", "--offline=true", "--no-pager", unit)
+        for line in shown.stdout.splitlines():
+            if "Overall exposure level" in line:
+                return float(line.partition(": ")[2].split()[0])
+        return self.fail(shown.stdout + shown.stderr)
+
+    def test_everything_is_installed_and_the_paths_in_it_are_right(self):
+        root, unit = self.install("/usr", self.folder)
+        text = unit.read_text(encoding="utf-8")
+        self.assertIn("\nExecStart=/usr/bin/trainer-supervisor --config /etc/trainer-supervisor/config.yaml\n", text)
+        self.assertIn("\nExecStopPost=/usr/libexec/trainer-supervisor/end-leftovers ", text)
+        self.assertNotIn("@TS_", text)
+        for name in ("bin/trainer-supervisor", "bin/supervisorctl", "libexec/trainer-supervisor/end-leftovers"):
+            self.assertTrue(os.access(root / name, os.X_OK), name)
+        documents = ("OPERATING.md", "README.md", "LICENSE", "config.yaml")
+        for name in ("share/trainer-supervisor/sp500-daily.csv", "lib/sysusers.d/trainer-supervisor.conf",
+                     *(f"share/doc/trainer-supervisor/{name}" for name in documents)):
+            self.assertTrue((root / name).is_file(), name)
+        config = self.folder / "etc/trainer-supervisor/config.yaml"
+        checked = subprocess.run([str(root / "bin/supervisorctl"), "--config", str(config), "config", "check"],
+                                 capture_output=True, text=True, check=False)
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+        self.assertIn("path: /usr/share/trainer-supervisor/sp500-daily.csv", config.read_text(encoding="utf-8"))
+
+    def test_a_configuration_that_is_there_already_is_left_alone(self):
+        config = self.folder / "etc/trainer-supervisor/config.yaml"
+        config.parent.mkdir(parents=True)
+        config.write_text("training: {episodes: 7}\n", encoding="utf-8")
+        self.install("/usr", self.folder)
+        self.assertEqual(config.read_text(encoding="utf-8"), "training: {episodes: 7}\n")
+
+    def test_the_unit_exposes_little(self):
+        _, unit = self.install("/usr", self.folder)
+        self.assertLessEqual(self.exposure(unit), EXPOSURE_MAX)
+        # Negative control: without one of its walls it would not pass.
+        text = unit.read_text(encoding="utf-8").replace("CapabilityBoundingSet=\n", "").replace("PrivateDevices=yes\n", "")
+        unit.write_text(text, encoding="utf-8")
+        self.assertGreater(self.exposure(unit), EXPOSURE_MAX)
+
+    def test_systemd_finds_nothing_wrong_with_the_unit(self):
+        _, unit = self.install(self.folder / "opt")
+        verified = self.analyze("verify", unit)
+        self.assertEqual((verified.returncode, verified.stdout, verified.stderr), (0, "", ""))
+        unit.write_text(unit.read_text(encoding="utf-8").replace("/bin/trainer-supervisor", "/bin/nobody"), encoding="utf-8")
+        self.assertNotEqual(self.analyze("verify", unit).returncode, 0, "a program that is not there")
+
+    def test_what_adoption_needs_is_not_taken_away(self):
+        _, unit = self.install("/usr", self.folder)
+        lines = unit.read_text(encoding="utf-8").splitlines()
+        settings = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+        self.assertEqual([settings[key] for key in ("KillMode", "Restart", "Type", "OOMPolicy", "StartLimitIntervalSec",
+                                                    "RestartPreventExitStatus")],
+                         ["process", "always", "notify", "continue", "0", "78"])
+        for key in ("MemoryDenyWriteExecute", "ProcSubset", "PrivateUsers", "PrivateTmp", "RemoveIPC", "DynamicUser"):
+            self.assertNotIn(key, settings)
 
 
 if __name__ == "__main__":
