@@ -71,6 +71,14 @@ std::string restarts_line(const json::object& restarts) {
   return std::to_string(total) + (causes.empty() ? "" : " (" + causes + ")");
 }
 
+// What the save cost, where the supervisor is new enough to say so.
+std::string cost_of(const json::object& checkpoint) {
+  const auto stall = number_member(checkpoint, "stall_ms");
+  const auto durable = number_member(checkpoint, "durable_ms");
+  if (!stall || !durable) return "";
+  return "; training waited " + format_fixed(*stall, 1) + " ms, durable in " + format_fixed(*durable, 1) + " ms";
+}
+
 }  // namespace
 
 std::string render_status(const json::object& status) {
@@ -85,7 +93,7 @@ std::string render_status(const json::object& status) {
   if (const auto* saved = object_member(status, "checkpoint")) {
     row("checkpoint", text_of(*saved, "path") + " (episode " +
                           std::to_string(integer_member(*saved, "episode").value_or(0)) + ", " +
-                          seconds(number_member(*saved, "age_s").value_or(0)) + " ago)");
+                          seconds(number_member(*saved, "age_s").value_or(0)) + " ago" + cost_of(*saved) + ")");
   } else {
     row("checkpoint", "none yet");
   }

@@ -37,8 +37,10 @@ api::Status Supervisor::view() const {
   if (status.episodes_per_s && *status.episodes_per_s > 0.0) status.eta_s = left / *status.episodes_per_s;
   if (facts_.newest) {
     const auto age = std::chrono::system_clock::now() - facts_.newest->written;
-    status.checkpoint = {facts_.newest->sidecar.episode, facts_.newest->path,
-                         std::max(0.0, std::chrono::duration<double>(age).count())};
+    const checkpoint::Sidecar& sidecar = facts_.newest->sidecar;
+    status.checkpoint = {sidecar.episode, facts_.newest->path,
+                         std::max(0.0, std::chrono::duration<double>(age).count()), sidecar.stall_ms,
+                         sidecar.durable_ms};
   }
   if (facts_.best) {
     const std::string& metric = config_.checkpoints.best_metric;

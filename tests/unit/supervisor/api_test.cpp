@@ -33,7 +33,7 @@ Status training() {
   status.total_episodes = 300;
   status.episodes_per_s = 3.0;
   status.eta_s = 14.0;
-  status.checkpoint = CheckpointStatus{250, "models/model_ep250.pt", 8.0};
+  status.checkpoint = CheckpointStatus{250, "models/model_ep250.pt", 8.0, 0.25, 4.5};
   status.best = BestStatus{240, "profit", 13.5, "models/best_model.pt"};
   status.exact = true;
   return status;
@@ -62,6 +62,8 @@ TEST(TheStatus, HasTheMembersAndTypesThatProgramsCountOn) {
   EXPECT_EQ(integer_member(*saved, "episode"), 250);
   EXPECT_EQ(string_member(*saved, "path"), "models/model_ep250.pt");
   EXPECT_EQ(number_member(*saved, "age_s"), 8.0);
+  EXPECT_EQ(number_member(*saved, "stall_ms"), 0.25);
+  EXPECT_EQ(number_member(*saved, "durable_ms"), 4.5);
   const json::object* best = object_member(out, "best");
   ASSERT_NE(best, nullptr);
   EXPECT_EQ(integer_member(*best, "episode"), 240);

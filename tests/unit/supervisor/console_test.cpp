@@ -24,7 +24,7 @@ api::Status running() {
   status.total_episodes = 300;
   status.episodes_per_s = 12.34;
   status.eta_s = 4.9;
-  status.checkpoint = api::CheckpointStatus{250, "models/model_ep250.pt", 1.0};
+  status.checkpoint = api::CheckpointStatus{250, "models/model_ep250.pt", 1.0, 0.2, 4.0};
   return status;
 }
 

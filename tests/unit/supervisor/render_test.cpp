@@ -24,14 +24,15 @@ TEST(TheStatus, ReadsAsAPersonWouldSayIt) {
       "worker":{"pid":4711,"attempt":3,"uptime_s":61.0,"heartbeat_age_s":0.4,
                 "resumed_from":{"episode":250,"path":"models/model_ep250.pt"}},
       "metrics":{"profit":12.4,"sharpe":0.85},
-      "checkpoint":{"episode":250,"path":"models/model_ep250.pt","age_s":3.0},
+      "checkpoint":{"episode":250,"path":"models/model_ep250.pt","age_s":3.0,"stall_ms":0.2,"durable_ms":4.1},
       "best":{"episode":240,"metric":"profit","value":13.5,"path":"models/best_model.pt"},
       "at_risk":{"memory":1,"disk":1},"restarts":{"crash":2,"interrupted":1},"exact":true,
       "run_id":"0123abcd","supervisor_pid":99})");
   for (const auto* part :
        {"running for 1m 05s: attempt 3 is training", "251/300, 12.3 a second, ready in 4s",
         "process 4711, attempt 3, up 1m 01s, resumed from episode 250 (models/model_ep250.pt)",
-        "last heartbeat 400ms ago", "profit 12.400, sharpe 0.850", "models/model_ep250.pt (episode 250, 3s ago)",
+        "last heartbeat 400ms ago", "profit 12.400, sharpe 0.850",
+        "models/model_ep250.pt (episode 250, 3s ago; training waited 0.2 ms, durable in 4.1 ms)",
         "models/best_model.pt (episode 240, profit 13.500)", "1 episode if the worker dies, 1 if the power goes",
         "3 (crash 2, interrupted 1)", "every resume so far was bit-exact", "0123abcd, supervisor process 99"}) {
     EXPECT_TRUE(contains(text, part)) << part << "\nis not in\n" << text;
