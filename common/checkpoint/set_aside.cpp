@@ -103,7 +103,7 @@ Result<Notes> StoreWriter::set_aside_newer_than(Episode episode, const BestBy& b
   const std::string label = episode < 0 ? "fresh" : "newer-than-ep" + std::to_string(episode);
   const Intent intent{episode, set_aside_name(label), best_by.metric, best_by.maximize};
   const std::string text = to_json(intent);
-  const auto journaled = place(std::string(kIntentFile), std::as_bytes(std::span(text)), {});
+  const auto journaled = place(std::string(kIntentFile), std::as_bytes(std::span(text)));
   if (!journaled) return journaled.error();
   const auto carried_out = carry_out_intent(notes);
   if (!carried_out) return carried_out.error();

@@ -13,9 +13,6 @@
 namespace ts::checkpoint {
 namespace {
 
-// Room for the sidecar and the directory's own growth besides the archive.
-constexpr std::uint64_t kSpaceMarginBytes = std::uint64_t{1} << 20;
-
 std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text));
 }
@@ -28,11 +25,12 @@ std::string StoreWriter::next_temporary(const std::string& final_name) {
 
 Result<> StoreWriter::require_space(std::uint64_t bytes) const {
   const auto free = directory_.free_bytes();
+  const std::uint64_t needed = space_needed(bytes);
   // Where the question has no answer the reservation that follows gives one.
-  if (free && *free < bytes + kSpaceMarginBytes) {
+  if (free && *free < needed) {
     return make_error(ErrorKind::cannot_write, "there is not enough space in " + directory_.path_of("") +
-                                                   ": a checkpoint needs " + human_bytes(bytes + kSpaceMarginBytes) +
-                                                   ", " + human_bytes(*free) +
+                                                   ": a checkpoint needs " + human_bytes(needed) + ", " +
+                                                   human_bytes(*free) +
                                                    " are free; free some space on this file system.");
   }
   return {};
@@ -47,9 +45,10 @@ Result<std::string> StoreWriter::write_temporary(const std::string& final_name, 
   return temporary;
 }
 
-// Durable under its final name when this returns without an error. Way is made when the bytes are written, so that a
-// full disk is met while whatever stands under the name still stands.
-Result<> StoreWriter::place(const std::string& final_name, std::span<const std::byte> bytes, const Besides& besides) {
+// Written and synced, and under its final name when this returns without an error. Way is made when the bytes are
+// written, so that a full disk is met while whatever stands under the name still stands.
+Result<> StoreWriter::write_named(const std::string& final_name, std::span<const std::byte> bytes,
+                                  const Besides& besides) {
   const auto temporary = write_temporary(final_name, bytes, besides);
   if (!temporary) return temporary.error();
   const auto clear = besides.make_way ? besides.make_way() : Result<>();
@@ -58,6 +57,13 @@ Result<> StoreWriter::place(const std::string& final_name, std::span<const std::
     [[maybe_unused]] const auto removed = directory_.unlink(*temporary);
     return named.error();
   }
+  return {};
+}
+
+// The same, and the name is durable too.
+Result<> StoreWriter::place(const std::string& final_name, std::span<const std::byte> bytes) {
+  const auto named = write_named(final_name, bytes, {});
+  if (!named) return named.error();
   return directory_.sync();
 }
 
@@ -133,11 +139,23 @@ Result<Sidecar> StoreWriter::commit_pair(std::span<const std::byte> archive, Sid
                                                    "memory of this machine.");
   };
   besides.make_way = [&] { return make_way_for(sidecar.episode, sidecar.bytes, sidecar.digest); };
-  const auto content = place(sidecar.file, archive, besides);
+  const auto content = write_named(sidecar.file, archive, besides);
   if (!content) return content.error();
-  if (finish) finish(sidecar);
-  const auto record = place(sidecar_name(sidecar.episode), bytes_of(to_json(sidecar)), {});
-  if (!record) return record.error();
+  const auto record = [&]() -> Result<> {
+    const auto durable = directory_.sync();
+    if (!durable) return durable.error();
+    if (finish) finish(sidecar);
+    return place(sidecar_name(sidecar.episode), bytes_of(to_json(sidecar)));
+  }();
+  if (!record) {
+    // Without a sidecar the archive is worth nothing, and a file system on which save after save ends here would be
+    // full of them. With one it is a pair, though not known to be durable: the next try finds it.
+    const auto sidecar_there = directory_.file_size(sidecar_name(sidecar.episode));
+    if (!sidecar_there && sidecar_there.error().kind == ErrorKind::not_found) {
+      [[maybe_unused]] const auto removed = directory_.unlink(sidecar.file);
+    }
+    return record.error();
+  }
   const auto confirmed = confirm(sidecar);
   if (!confirmed) return confirmed.error();
   return sidecar;

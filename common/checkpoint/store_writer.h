@@ -24,6 +24,12 @@ namespace ts::checkpoint {
 // What recovery or setting aside did, one sentence each, for the log.
 using Notes = std::vector<std::string>;
 
+// Free bytes without which a checkpoint of this size is refused: the archive, and a margin for the sidecar and the
+// directory's own growth.
+constexpr std::uint64_t space_needed(std::uint64_t archive_bytes) {
+  return archive_bytes + (std::uint64_t{1} << 20);
+}
+
 class StoreWriter {
  public:
   // Called between the archive's durable arrival and the sidecar's writing, to fill in what only then is known.
@@ -73,7 +79,8 @@ class StoreWriter {
   Result<Sidecar> commit_pair(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish);
   Result<> make_way_for(Episode episode, std::uint64_t bytes, const std::string& digest);
   Result<> require_space(std::uint64_t bytes) const;
-  Result<> place(const std::string& final_name, std::span<const std::byte> bytes, const Besides& besides);
+  Result<> write_named(const std::string& final_name, std::span<const std::byte> bytes, const Besides& besides);
+  Result<> place(const std::string& final_name, std::span<const std::byte> bytes);
   Result<std::string> write_temporary(const std::string& final_name, std::span<const std::byte> bytes,
                                       const Besides& besides = {});
   Result<> confirm(const Sidecar& committed) const;

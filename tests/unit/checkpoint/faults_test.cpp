@@ -123,6 +123,32 @@ INSTANTIATE_TEST_SUITE_P(
                     Trouble{"ShortWrites", {Fault::Kind::short_write, Fault::Calls::changes, 0, 1, true}}),
     name_of);
 
+// A disk on which save after save is refused half-way must not fill up with what those leave.
+TEST(ARefusedSave, P8_LeavesNothingBehindWhateverCallFailed) {
+  for (const int error : {ENOSPC, EIO}) {
+    for (std::size_t at = 1;; ++at) {
+      SCOPED_TRACE("errno " + std::to_string(error) + " at change " + std::to_string(at));
+      const TemporaryDirectory temporary;
+      FakeFileSystem fake;
+      Models models(temporary.path() / "models", fake);
+      commit(models, 10);
+      const auto before = names_below(temporary.path());
+      fake.plan({Fault::Kind::error, Fault::Calls::changes, error, at, false});
+      const auto committed = models.writer.commit(small_archive(20), sidecar_for(20, 1.0));
+      if (fake.counted_calls() < at) {
+        EXPECT_TRUE(committed);
+        EXPECT_GT(at, 6U) << "the rig has hardly done anything";
+        break;
+      }
+      if (committed) continue;
+      // After the sidecar has its name only the proof is missing that it will last: the pair is kept.
+      if (!models.store.verify(20)) {
+        EXPECT_EQ(names_below(temporary.path()), before);
+      }
+    }
+  }
+}
+
 // P1: what the next process finds and goes on from must not vanish in a later power cut, although its writer died
 // before it could sync the name.
 TEST(ADeath, P1_LeavesNothingToChooseThatALaterPowerCutTakes) {
