@@ -103,10 +103,12 @@ void Saver::run() {
   while (true) {
     if (forced_ && !forced_->checkpoint_tried) plan_forced();
     if (!forced_) plan_what_is_due();
-    if (planned_) {
-      save_checkpoint(lock);
-    } else if (best_due()) {
+    if (best_due() && (!planned_ || (best_next_ && !forced_))) {
+      best_next_ = false;
       save_best(lock);
+    } else if (planned_) {
+      save_checkpoint(lock);
+      best_next_ = best_.has_value();
     } else if (forced_) {
       forced_.reset();
       idle_.notify_all();
@@ -284,7 +286,8 @@ void Saver::refuse(const std::string& what, const Error& error, std::size_t byte
   std::string sentence =
       what + " was not saved: " + error.message + " What was saved before is untouched; this will be tried again.";
   const auto free = directory_.free_bytes();
-  const std::string set_aside = free && *free < 2 * bytes ? checkpoint::describe_set_aside(directory_) : "";
+  const std::string set_aside =
+      free && *free < 2 * checkpoint::space_needed(bytes) ? checkpoint::describe_set_aside(directory_) : "";
   if (!set_aside.empty()) sentence += " " + set_aside;
   say("warning: " + sentence);
   tell_status(sentence);

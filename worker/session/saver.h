@@ -116,6 +116,7 @@ class Saver {
   SnapshotRef newest_;
   std::optional<Plan> planned_;
   std::optional<BestJob> best_;
+  bool best_next_ = false;  // it has waited for a checkpoint: where one is due all the time, it would wait for ever
   std::optional<Forced> forced_;
   std::optional<Error> last_refusal_;
   bool busy_ = false;

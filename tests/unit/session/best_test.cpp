@@ -60,6 +60,20 @@ TEST_F(BestModel, IsTheSameAfterAKillInEveryEpisode) {
   }
 }
 
+// On a slow disk a checkpoint is due whenever the last one is saved.
+TEST_F(BestModel, GetsItsTurnWhereACheckpointIsDueAllTheTime) {
+  keep_pace = false;
+  config.checkpoints.save_frequency = 1;
+  config.training.episodes = 1'000'000;
+  config.checkpoints.best_metric = "loss";  // never better than in the first episode, so one save is all it needs
+  task.before_episode = [this](std::int64_t) {
+    if (exists("best_model.json")) ::raise(SIGTERM);
+  };
+  const Outcome outcome = run();
+  EXPECT_EQ(outcome.code, 75) << "the best model had to wait for the end of the training";
+  EXPECT_TRUE(outcome.said("saved (schedule)")) << "no checkpoint came before it, so this proves nothing";
+}
+
 TEST_F(BestModel, IsMadeAnewWhenItsFilesAreGone) {
   config.training.episodes = 9;
   EXPECT_EQ(run().code, 0);
