@@ -261,8 +261,12 @@ class ProgramTest(unittest.TestCase):
         """A worker.command for the configuration: the toy instead of the trainer."""
         return [str(BIN / "toy_trainer"), "--config", "{config}", *map(str, options)]
 
+    def state_folder(self):
+        configured = self.config.get("supervisor", {}).get("state_directory")
+        return self.folder / configured if configured else self.models / ".supervisor"
+
     def request(self, method, target, body=None):
-        connection = Connection(self.models / ".supervisor/control.sock")
+        connection = Connection(self.state_folder() / "control.sock")
         try:
             connection.request(method, target, body)
             answer = connection.getresponse()
