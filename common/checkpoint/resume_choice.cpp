@@ -1,5 +1,6 @@
 #include "common/checkpoint/resume_choice.h"
 
+#include <filesystem>
 #include <utility>
 
 #include "common/base/text.h"
@@ -26,9 +27,18 @@ Result<std::optional<Verified>> fall_back(const Store& store, const std::string&
 
 // One archive and no record of anything: the very first save never got as far as its commit, so nothing was ever
 // acknowledged here. More archives than one are somebody's, whose records are gone: not for us to pass over.
-bool is_first_save_cut_short(const Listing& listing) {
-  return listing.episodes.size() == 1 && !listing.episodes.begin()->second.sidecar && !listing.best_archive &&
-         !listing.best_sidecar;
+// Nor is it the first save where a pair of the same episode was set aside to make way for it.
+bool is_first_save_cut_short(const Store& store, const Listing& listing) {
+  const bool one_alone = listing.episodes.size() == 1 && !listing.episodes.begin()->second.sidecar &&
+                         !listing.best_archive && !listing.best_sidecar;
+  if (!one_alone) return false;
+  const std::string same = "Z-ep" + std::to_string(listing.episodes.begin()->first) + "-";
+  std::error_code error;
+  std::filesystem::directory_iterator at(store.directory().path() / kSupersededDirectory, error);
+  for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    if (at->path().filename().string().find(same) != std::string::npos) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -50,7 +60,7 @@ Result<ResumeChoice> choose_resume_point(const Store& store, const std::string& 
     if (!other) return other.error();
     choice.chosen = std::move(*other);
   }
-  if (choice.chosen || is_first_save_cut_short(*listing)) return choice;
+  if (choice.chosen || is_first_save_cut_short(store, *listing)) return choice;
   std::string why = store.directory().path_of("") + " holds checkpoint files, but none can be resumed from";
   if (!choice.rejected.empty()) why += " (the newest: " + choice.rejected.front().reason + ")";
   return make_error(ErrorKind::checkpoint,

@@ -92,23 +92,43 @@ Result<Notes> StoreWriter::recover() {
 }
 
 // Either moves whatever stands under this episode's names out of the way, or finds nothing there.
-Result<> StoreWriter::make_way_for(Episode episode, std::uint64_t bytes, const std::string& digest) {
+Result<std::optional<StoreWriter::Displaced>> StoreWriter::make_way_for(Episode episode, std::uint64_t bytes,
+                                                                        const std::string& digest) {
   const Store store(directory_);
   const auto listing = store.list();
   if (!listing) return listing.error();
   const auto found = listing->episodes.find(episode);
-  if (found == listing->episodes.end()) return {};
+  if (found == listing->episodes.end()) return std::optional<Displaced>();
   if (!found->second.sidecar) {
     // The very content that is about to be named, from a save whose sidecar did not make it. To keep a copy for each
     // attempt would fill the disk.
     const auto orphan = directory_.read_file(archive_name(episode), bytes);
-    if (orphan && digest_of(orphan->bytes()) == digest) return directory_.unlink(archive_name(episode));
+    if (orphan && digest_of(orphan->bytes()) == digest) {
+      const auto removed = directory_.unlink(archive_name(episode));
+      if (!removed) return removed.error();
+      return std::optional<Displaced>();
+    }
   }
   const bool valid = store.verify(episode).has_value();
-  const auto destination = make_set_aside_directory(directory_, valid ? kSupersededDirectory : kQuarantineDirectory,
-                                                    "ep" + std::to_string(episode));
+  auto destination = make_set_aside_directory(directory_, valid ? kSupersededDirectory : kQuarantineDirectory,
+                                              "ep" + std::to_string(episode));
   if (!destination) return destination.error();
-  return move_files(pair_files(episode, found->second), *destination);
+  const std::vector<std::string> names = pair_files(episode, found->second);
+  const auto moved = move_files(names, *destination);
+  if (!moved) return moved.error();
+  if (!valid) return std::optional<Displaced>();
+  return std::optional(Displaced{std::move(*destination), names});
+}
+
+// The way back for a pair whose successor was refused: the sidecar last, since it makes the pair exist.
+Result<> StoreWriter::put_back(const Displaced& displaced) {
+  for (auto name = displaced.names.rbegin(); name != displaced.names.rend(); ++name) {
+    const auto moved = displaced.place.rename_new_into(*name, directory_, *name);
+    if (!moved) return moved.error();
+  }
+  const auto left = displaced.place.sync();
+  if (!left) return left.error();
+  return directory_.sync();
 }
 
 Result<Sidecar> StoreWriter::commit(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish) {
@@ -138,7 +158,13 @@ Result<Sidecar> StoreWriter::commit_pair(std::span<const std::byte> archive, Sid
                                                    " does not read back as it was written; check the disk and the "
                                                    "memory of this machine.");
   };
-  besides.make_way = [&] { return make_way_for(sidecar.episode, sidecar.bytes, sidecar.digest); };
+  std::optional<Displaced> displaced;
+  besides.make_way = [&]() -> Result<> {
+    auto made = make_way_for(sidecar.episode, sidecar.bytes, sidecar.digest);
+    if (!made) return made.error();
+    displaced = std::move(*made);
+    return {};
+  };
   const auto content = write_named(sidecar.file, archive, besides);
   if (!content) return content.error();
   const auto record = [&]() -> Result<> {
@@ -152,7 +178,9 @@ Result<Sidecar> StoreWriter::commit_pair(std::span<const std::byte> archive, Sid
     // full of them. With one it is a pair, though not known to be durable: the next try finds it.
     const auto sidecar_there = directory_.file_size(sidecar_name(sidecar.episode));
     if (!sidecar_there && sidecar_there.error().kind == ErrorKind::not_found) {
-      [[maybe_unused]] const auto removed = directory_.unlink(sidecar.file);
+      const auto removed = directory_.unlink(sidecar.file);
+      const auto returned = removed && displaced ? put_back(*displaced) : removed;
+      if (!returned) return make_error(record.error().kind, record.error().message + " " + returned.error().message);
     }
     return record.error();
   }

@@ -77,7 +77,13 @@ class StoreWriter {
   };
 
   Result<Sidecar> commit_pair(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish);
-  Result<> make_way_for(Episode episode, std::uint64_t bytes, const std::string& digest);
+  // A valid pair that had to make way, and where it went.
+  struct Displaced {
+    Directory place;
+    std::vector<std::string> names;
+  };
+  Result<std::optional<Displaced>> make_way_for(Episode episode, std::uint64_t bytes, const std::string& digest);
+  Result<> put_back(const Displaced& displaced);
   Result<> require_space(std::uint64_t bytes) const;
   Result<> write_named(const std::string& final_name, std::span<const std::byte> bytes, const Besides& besides);
   Result<> place(const std::string& final_name, std::span<const std::byte> bytes);

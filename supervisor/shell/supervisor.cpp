@@ -170,7 +170,11 @@ core::OwnLaunches Supervisor::own_launches() const {
   return {run_id_, state_.attempt, beats ? receiver_->address() : std::string()};
 }
 
+// Service managers and wrappers often send a signal to the process and to its group: that is one request.
 void Supervisor::shut_down() {
+  const core::Instant moment = now();
+  if (shutdown_asked_ && moment - *shutdown_asked_ < kRepeatedSignal) return;
+  if (!shutdown_asked_) shutdown_asked_ = moment;
   post(core::ShutdownRequested{state_.shutting_down});
 }
 

@@ -28,6 +28,16 @@ void block_signals() {
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
+// Whatever goes wrong on the saver's thread (no memory, say) is a refused save and not the end of training.
+template <class Work>
+Result<> guarded(Work&& work) {
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    return make_error(ErrorKind::unavailable, std::string("it could not be prepared: ") + error.what() + ".");
+  }
+}
+
 }  // namespace
 
 Saver::Saver(const config::Config& config, SessionFacts facts, Episode durable, const checkpoint::Directory& directory,
@@ -74,7 +84,9 @@ void Saver::request() {
   const std::lock_guard lock(mutex_);
   const Episode newest = newest_ ? newest_->counters.episode : 0;
   if (newest <= schedule_.durable()) {
-    say("nothing to save: episode " + std::to_string(schedule_.durable()) + " is saved, and no later one is complete");
+    const std::string saved = std::to_string(schedule_.durable());
+    say(schedule_.durable() <= 0 ? "nothing to save: no episode is complete yet"
+                                 : "nothing to save: episode " + saved + " is saved, and no later one is complete");
     return;
   }
   schedule_.request(newest);
@@ -103,7 +115,9 @@ void Saver::run() {
   while (true) {
     if (forced_ && !forced_->checkpoint_tried) plan_forced();
     if (!forced_) plan_what_is_due();
-    if (best_due() && (!planned_ || (best_next_ && !forced_))) {
+    // Of one snapshot the checkpoint comes first: the best model is then another link to its file.
+    const bool same = planned_ && best_ && planned_->snapshot == best_->snapshot;
+    if (best_due() && (!planned_ || (best_next_ && !same && !forced_))) {
       best_next_ = false;
       save_best(lock);
     } else if (planned_) {
@@ -160,21 +174,21 @@ void Saver::save_checkpoint(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
 
   const Episode episode = plan.snapshot->counters.episode;
-  const auto committed = commit(plan);
+  const auto committed = guarded([&] { return commit(plan); });
   if (!committed) {
     refuse("episode " + std::to_string(episode), committed.error(), plan.snapshot->sealed().size());
   } else if (!stop_requested()) {
     // Who asks to stop may be about to go back to an older checkpoint: the next save prunes.
-    prune(episode);
+    const auto pruned = guarded([&] { return prune(episode); });
+    if (!pruned) say("warning: older checkpoints were not pruned: " + pruned.error().message);
   }
   plan.snapshot.reset();
 
   lock.lock();
   busy_ = false;
   if (committed) {
-    const bool mended = schedule_.is_overdue();
     schedule_.saved(episode, Clock::now());
-    if (mended) tell_status("");
+    tell_when_mended();
   } else {
     schedule_.refused(episode, Clock::now());
     last_refusal_ = committed.error();
@@ -187,10 +201,17 @@ void Saver::save_best(std::unique_lock<std::mutex>& lock) {
   if (forced_) forced_->best_tried = true;
   busy_ = true;
   lock.unlock();
-  const auto committed = commit_best(job);
+  const auto committed = guarded([&] { return commit_best(job); });
+  if (!committed) {
+    refuse("the best model (episode " + std::to_string(job.snapshot->counters.episode) + ")", committed.error(),
+           job.snapshot->sealed().size());
+  }
   lock.lock();
   busy_ = false;
-  if (!committed) {
+  best_refused_ = !committed;
+  if (committed) {
+    tell_when_mended();
+  } else {
     schedule_.refused(std::nullopt, Clock::now());
     if (!best_) best_ = job;  // unless a better one has come meanwhile
   }
@@ -254,20 +275,17 @@ Result<> Saver::commit(const Plan& plan) {
 Result<> Saver::commit_best(const BestJob& job) {
   const Sidecar sidecar = job.sidecar ? *job.sidecar : describe(*job.snapshot, SaveReason::best);
   const auto committed = writer_.commit_best(job.snapshot->sealed(), sidecar);
-  if (!committed) {
-    refuse("the best model (episode " + std::to_string(sidecar.episode) + ")", committed.error(),
-           job.snapshot->sealed().size());
-    return committed.error();
-  }
+  if (!committed) return committed.error();
   announce(directory_.path_of(checkpoint::kBestArchive));
   return {};
 }
 
-void Saver::prune(Episode verified) {
+Result<> Saver::prune(Episode verified) {
   const checkpoint::RetentionPolicy policy{static_cast<int>(config_.checkpoints.max_keep),
                                            config_.checkpoints.keep_every};
   const auto pruned = writer_.prune(facts_.identity.run_id, verified, policy);
-  if (!pruned) say("warning: older checkpoints were not pruned: " + pruned.error().message);
+  if (!pruned) return pruned.error();
+  return {};
 }
 
 void Saver::announce(const std::string& path) {
@@ -283,14 +301,20 @@ void Saver::tell_status(const std::string& sentence) {
 }
 
 void Saver::refuse(const std::string& what, const Error& error, std::size_t bytes) {
-  std::string sentence =
-      what + " was not saved: " + error.message + " What was saved before is untouched; this will be tried again.";
+  std::string sentence = what + " was not saved: " + error.message + " What was saved before is untouched.";
   const auto free = directory_.free_bytes();
   const std::string set_aside =
       free && *free < 2 * checkpoint::space_needed(bytes) ? checkpoint::describe_set_aside(directory_) : "";
   if (!set_aside.empty()) sentence += " " + set_aside;
   say("warning: " + sentence);
   tell_status(sentence);
+  trouble_told_ = true;
+}
+
+void Saver::tell_when_mended() {
+  if (!trouble_told_ || schedule_.is_overdue() || best_refused_) return;
+  trouble_told_ = false;
+  tell_status("");
 }
 
 }  // namespace ts::session

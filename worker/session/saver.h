@@ -96,11 +96,12 @@ class Saver {
   // Without the lock, on the saver's thread.
   Result<> commit(const Plan& plan);
   Result<> commit_best(const BestJob& job);
-  void prune(checkpoint::Episode verified);
+  Result<> prune(checkpoint::Episode verified);
   checkpoint::Sidecar describe(const Snapshot& snapshot, checkpoint::SaveReason reason) const;
   void look_for_stuck_training(Snapshot& snapshot, checkpoint::Sidecar& sidecar);
   void announce(const std::string& path);
   void tell_status(const std::string& sentence);
+  void tell_when_mended();
   void refuse(const std::string& what, const Error& error, std::size_t bytes);
 
   const config::Config& config_;
@@ -126,7 +127,9 @@ class Saver {
     checkpoint::Episode episode = 0;
     std::vector<std::uint32_t> checksums;
   };
-  LastSaved last_saved_;  // the saver's thread only
+  LastSaved last_saved_;  // this and the rest: the saver's thread only
+  bool trouble_told_ = false;
+  bool best_refused_ = false;
 
   std::thread thread_;  // last: it uses all of the above
 };

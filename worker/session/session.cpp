@@ -80,11 +80,8 @@ class Session {
       return ExitCode::finished;
     }
     while (counters_.episode < total && !stop_requested()) {
-      const auto trained = train_one_episode();
-      if (trained) continue;
-      // What was completed before the trouble need not be trained again.
-      [[maybe_unused]] const auto saved = save_now(SaveReason::signal);
-      return trained.error();
+      const auto trained = train_or_save();
+      if (!trained) return trained.error();
     }
     return end();
   }
@@ -95,6 +92,7 @@ class Session {
   Result<> take_in_foreign(StartingPoint& point);
   void settle_best(const StartingPoint& point);
   void check_exactness(const checkpoint::Sidecar& sidecar);
+  Result<> train_or_save();
   Result<> train_one_episode();
   Result<bool> judge(const EpisodeResult& result);
   Result<> save_now(SaveReason reason);
@@ -115,6 +113,8 @@ class Session {
 };
 
 Result<> Session::begin(const ResumeRequest& request) {
+  // Verifying and loading a large checkpoint on a slow disk takes its time, and so does keeping a foreign one.
+  heartbeat_.expect_silence(kSaveSilence);
   const auto recovered = writer_.recover();
   if (!recovered) return recovered.error();
   note(*recovered);
@@ -229,12 +229,17 @@ void Session::settle_best(const StartingPoint& point) {
     }
   }
   if (!config_.checkpoints.save_best) return;
-  const auto on_disk = store_.verify_best();
+  const Best remembered = counters_.best;
+  const auto on_disk = checkpoint::Store(directory_).verify_best();
   if (on_disk && on_disk->sidecar.run_id == run_id_) {
     const auto value = number_member(on_disk->sidecar.metrics, metric);
     if (value) filed_best_ = {on_disk->sidecar.episode, *value};
+  } else if (!on_disk && on_disk.error().kind == ErrorKind::unavailable) {
+    // It may be as good as ever, and only cannot be read just now: nothing worse may take its place.
+    note({on_disk.error().message});
+    filed_best_ = remembered;
+    return;
   }
-  const Best remembered = counters_.best;
   if (remembered.episode == 0 || !better(remembered.value, filed_best_)) return;
   // What the state remembers is better than what is filed: file it, where it is still to be had.
   const auto kept = store_.verify(remembered.episode);
@@ -243,6 +248,20 @@ void Session::settle_best(const StartingPoint& point) {
   if (!copy) return;  // no memory: the next best will be filed
   saver_->file_best(*copy, kept->sidecar);
   filed_best_ = remembered;
+}
+
+// What was completed before trouble of any kind need not be trained again.
+Result<> Session::train_or_save() {
+  Result<> trained;
+  try {
+    trained = train_one_episode();
+  } catch (...) {
+    [[maybe_unused]] const auto saved = save_now(SaveReason::signal);
+    throw;
+  }
+  if (trained) return {};
+  [[maybe_unused]] const auto saved = save_now(SaveReason::signal);
+  return trained.error();
 }
 
 Result<> Session::train_one_episode() {

@@ -20,11 +20,12 @@ void on_stop(int number) {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const std::int64_t now_ms = std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-  if (!stop_flag.exchange(true)) {
-    stop_asked_ms.store(now_ms);
+  std::int64_t first_ms = 0;
+  if (stop_asked_ms.compare_exchange_strong(first_ms, now_ms)) {
+    stop_flag.store(true);
     return;
   }
-  if (now_ms - stop_asked_ms.load() < kSameRequestMs) return;
+  if (now_ms - first_ms < kSameRequestMs) return;
   ::signal(number, SIG_DFL);
   ::raise(number);  // delivered when the handler returns and unblocks it
 }

@@ -68,6 +68,7 @@ std::unique_ptr<Snapshot> SnapshotPool::free_buffer(std::size_t bytes) {
       buffer = std::move(free_->buffers.back());
       free_->buffers.pop_back();
       if (buffer->memory_.bytes().size() == bytes) return buffer;
+      buffer->memory_ = MemoryFile();  // first, so that there is room for the other size
     }
     auto memory = MemoryFile::create(bytes);
     if (memory) {

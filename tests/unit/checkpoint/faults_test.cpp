@@ -149,6 +149,27 @@ TEST(ARefusedSave, P8_LeavesNothingBehindWhateverCallFailed) {
   }
 }
 
+// P2: another state under an episode that exists (a run taken back to where it began): if it is refused, the old pair
+// stands again.
+TEST(ARefusedSave, P2_OverAValidPairLeavesAValidPair) {
+  for (std::size_t at = 1;; ++at) {
+    SCOPED_TRACE("change " + std::to_string(at));
+    const TemporaryDirectory temporary;
+    FakeFileSystem fake;
+    Models models(temporary.path() / "models", fake);
+    commit(models, 10);
+    fake.plan({Fault::Kind::error, Fault::Calls::changes, EIO, at, false});
+    const auto committed = models.writer.commit(small_archive(77), sidecar_for(10, 1.0));
+    if (fake.counted_calls() < at) {
+      EXPECT_TRUE(committed);
+      EXPECT_GT(at, 10U) << "the rig has hardly done anything";
+      break;
+    }
+    const auto there = models.store.verify(10);
+    EXPECT_TRUE(there) << there.error().message;
+  }
+}
+
 // P1: what the next process finds and goes on from must not vanish in a later power cut, although its writer died
 // before it could sync the name.
 TEST(ADeath, P1_LeavesNothingToChooseThatALaterPowerCutTakes) {

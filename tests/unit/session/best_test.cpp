@@ -74,6 +74,23 @@ TEST_F(BestModel, GetsItsTurnWhereACheckpointIsDueAllTheTime) {
   EXPECT_TRUE(outcome.said("saved (schedule)")) << "no checkpoint came before it, so this proves nothing";
 }
 
+// P8: what cannot be read just now may be as good as ever.
+TEST_F(BestModel, ThatCannotBeReadJustNowIsNotReplacedByAWorseOne) {
+  config.training.episodes = 9;
+  EXPECT_EQ(run().code, 0);
+  const auto best = read_text(models("best_model.json"));
+  std::filesystem::remove(models("best_model.json"));
+  std::filesystem::create_symlink(directory / "elsewhere.json", models("best_model.json"));  // never followed
+  config.training.episodes = 10;
+  const Outcome outcome = run();
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_TRUE(outcome.said("best_model.json is a symbolic link")) << outcome.output;
+  EXPECT_TRUE(std::filesystem::is_symlink(models("best_model.json")));
+  std::filesystem::remove(models("best_model.json"));
+  write_text(models("best_model.json"), best);
+  EXPECT_EQ(best_sidecar().episode, 9);
+}
+
 TEST_F(BestModel, IsMadeAnewWhenItsFilesAreGone) {
   config.training.episodes = 9;
   EXPECT_EQ(run().code, 0);

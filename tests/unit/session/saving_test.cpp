@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <limits>
+#include <stdexcept>
 
 #include "tests/unit/session/toy_session.h"
 
@@ -196,6 +197,16 @@ TEST_F(Saving, HappensBeforeAFailureEndsTheSession) {
   config.checkpoints.save_frequency = 1000;
   task.profits = {{5, std::numeric_limits<double>::quiet_NaN()}};
   EXPECT_EQ(run().code, 70);
+  EXPECT_EQ(episodes(), (Episodes{4}));
+  EXPECT_EQ(archive(4), uninterrupted(4));
+}
+
+TEST_F(Saving, HappensBeforeAnExceptionEndsTheSession) {
+  config.checkpoints.save_frequency = 1000;
+  task.on_step = [](std::int64_t episode, int) {
+    if (episode == 5) throw std::runtime_error("out of memory");
+  };
+  EXPECT_NE(run().code, 0);
   EXPECT_EQ(episodes(), (Episodes{4}));
   EXPECT_EQ(archive(4), uninterrupted(4));
 }

@@ -22,7 +22,13 @@ using checkpoint::DType;
   const int fd = ::open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
   ::dup2(fd, STDOUT_FILENO);
   install_signal_handlers();
-  const auto ended = run_session(task, config, {resume, "toy"});
+  const auto ended = [&]() -> Result<protocol::ExitCode> {
+    try {
+      return run_session(task, config, {resume, "toy"});
+    } catch (const std::exception& error) {
+      return make_error(ErrorKind::internal, error.what());
+    }
+  }();
   if (!ended) std::printf("%s\n", ended.error().message.c_str());
   std::fflush(stdout);
   ::_exit(static_cast<int>(ended ? *ended : protocol::exit_code_for(ended.error().kind)));
