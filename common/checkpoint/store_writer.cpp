@@ -91,40 +91,37 @@ Result<Notes> StoreWriter::recover() {
   return notes;
 }
 
-// Either moves whatever stands under this episode's names out of the way, or finds nothing there.
-Result<std::optional<StoreWriter::Displaced>> StoreWriter::make_way_for(Episode episode, std::uint64_t bytes,
-                                                                        const std::string& digest) {
+// Either moves whatever stands under this episode's names out of the way, or finds nothing there. `displaced` says what
+// of a valid pair may have been moved, also when this fails.
+Result<> StoreWriter::make_way_for(const Sidecar& successor, std::optional<Displaced>& displaced) {
+  const Episode episode = successor.episode;
   const Store store(directory_);
   const auto listing = store.list();
   if (!listing) return listing.error();
   const auto found = listing->episodes.find(episode);
-  if (found == listing->episodes.end()) return std::optional<Displaced>();
+  if (found == listing->episodes.end()) return {};
   if (!found->second.sidecar) {
     // The very content that is about to be named, from a save whose sidecar did not make it. To keep a copy for each
     // attempt would fill the disk.
-    const auto orphan = directory_.read_file(archive_name(episode), bytes);
-    if (orphan && digest_of(orphan->bytes()) == digest) {
-      const auto removed = directory_.unlink(archive_name(episode));
-      if (!removed) return removed.error();
-      return std::optional<Displaced>();
-    }
+    const auto orphan = directory_.digest_file(archive_name(episode), successor.bytes);
+    if (orphan && *orphan == successor.digest) return directory_.unlink(archive_name(episode));
   }
   const bool valid = store.verify(episode).has_value();
+  const std::vector<std::string> names = pair_files(episode, found->second);
   auto destination = make_set_aside_directory(directory_, valid ? kSupersededDirectory : kQuarantineDirectory,
                                               "ep" + std::to_string(episode));
   if (!destination) return destination.error();
-  const std::vector<std::string> names = pair_files(episode, found->second);
-  const auto moved = move_files(names, *destination);
-  if (!moved) return moved.error();
-  if (!valid) return std::optional<Displaced>();
-  return std::optional(Displaced{std::move(*destination), names});
+  if (!valid) return move_files(names, *destination);
+  displaced.emplace(std::move(*destination), names);
+  return move_files(names, displaced->place);
 }
 
-// The way back for a pair whose successor was refused: the sidecar last, since it makes the pair exist.
+// The way back for a pair whose successor was refused: the sidecar last, since it makes the pair exist. What was never
+// moved is where it belongs.
 Result<> StoreWriter::put_back(const Displaced& displaced) {
   for (auto name = displaced.names.rbegin(); name != displaced.names.rend(); ++name) {
     const auto moved = displaced.place.rename_new_into(*name, directory_, *name);
-    if (!moved) return moved.error();
+    if (!moved && moved.error().kind != ErrorKind::not_found) return moved.error();
   }
   const auto left = displaced.place.sync();
   if (!left) return left.error();
@@ -147,6 +144,28 @@ Result<Sidecar> StoreWriter::commit(std::span<const std::byte> archive, Sidecar 
 }
 
 Result<Sidecar> StoreWriter::commit_pair(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish) {
+  std::optional<Displaced> displaced;
+  const auto written = write_pair(archive, sidecar, finish, displaced);
+  if (!written) {
+    // With a sidecar it is a pair, though not known to be durable: the next try finds it. Without one the archive is
+    // worth nothing, and a file system on which save after save ends here would be full of them.
+    const auto sidecar_there = directory_.file_size(sidecar_name(sidecar.episode));
+    const bool is_pair = sidecar_there || sidecar_there.error().kind != ErrorKind::not_found;
+    const auto orphan = directory_.digest_file(sidecar.file, sidecar.bytes);
+    if (!is_pair && orphan && *orphan == sidecar.digest) {
+      [[maybe_unused]] const auto removed = directory_.unlink(sidecar.file);
+    }
+    const auto returned = !is_pair && displaced ? put_back(*displaced) : Result<>();
+    if (!returned) return make_error(written.error().kind, written.error().message + " " + returned.error().message);
+    return written.error();
+  }
+  const auto confirmed = confirm(sidecar);
+  if (!confirmed) return confirmed.error();
+  return sidecar;
+}
+
+Result<> StoreWriter::write_pair(std::span<const std::byte> archive, Sidecar& sidecar, const Finish& finish,
+                                 std::optional<Displaced>& displaced) {
   Besides besides;
   // While the device writes: the digest, and the file read again. The sync that follows waits for what is left.
   besides.before_sync = [&](const std::string& temporary) -> Result<> {
@@ -158,35 +177,13 @@ Result<Sidecar> StoreWriter::commit_pair(std::span<const std::byte> archive, Sid
                                                    " does not read back as it was written; check the disk and the "
                                                    "memory of this machine.");
   };
-  std::optional<Displaced> displaced;
-  besides.make_way = [&]() -> Result<> {
-    auto made = make_way_for(sidecar.episode, sidecar.bytes, sidecar.digest);
-    if (!made) return made.error();
-    displaced = std::move(*made);
-    return {};
-  };
+  besides.make_way = [&] { return make_way_for(sidecar, displaced); };
   const auto content = write_named(sidecar.file, archive, besides);
   if (!content) return content.error();
-  const auto record = [&]() -> Result<> {
-    const auto durable = directory_.sync();
-    if (!durable) return durable.error();
-    if (finish) finish(sidecar);
-    return place(sidecar_name(sidecar.episode), bytes_of(to_json(sidecar)));
-  }();
-  if (!record) {
-    // Without a sidecar the archive is worth nothing, and a file system on which save after save ends here would be
-    // full of them. With one it is a pair, though not known to be durable: the next try finds it.
-    const auto sidecar_there = directory_.file_size(sidecar_name(sidecar.episode));
-    if (!sidecar_there && sidecar_there.error().kind == ErrorKind::not_found) {
-      const auto removed = directory_.unlink(sidecar.file);
-      const auto returned = removed && displaced ? put_back(*displaced) : removed;
-      if (!returned) return make_error(record.error().kind, record.error().message + " " + returned.error().message);
-    }
-    return record.error();
-  }
-  const auto confirmed = confirm(sidecar);
-  if (!confirmed) return confirmed.error();
-  return sidecar;
+  const auto durable = directory_.sync();
+  if (!durable) return durable.error();
+  if (finish) finish(sidecar);
+  return place(sidecar_name(sidecar.episode), bytes_of(to_json(sidecar)));
 }
 
 // Pruning follows a commit, so what stands under the final names is looked at before anything older may go. (The

@@ -82,8 +82,10 @@ class StoreWriter {
     Directory place;
     std::vector<std::string> names;
   };
-  Result<std::optional<Displaced>> make_way_for(Episode episode, std::uint64_t bytes, const std::string& digest);
+  Result<> make_way_for(const Sidecar& successor, std::optional<Displaced>& displaced);
   Result<> put_back(const Displaced& displaced);
+  Result<> write_pair(std::span<const std::byte> archive, Sidecar& sidecar, const Finish& finish,
+                      std::optional<Displaced>& displaced);
   Result<> require_space(std::uint64_t bytes) const;
   Result<> write_named(const std::string& final_name, std::span<const std::byte> bytes, const Besides& besides);
   Result<> place(const std::string& final_name, std::span<const std::byte> bytes);

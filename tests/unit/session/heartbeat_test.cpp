@@ -138,8 +138,9 @@ TEST_F(BeatsOfASession, TellItsWholeStory) {
   std::istringstream texts(read_text(heard));
   for (std::string text; std::getline(texts, text, '\0');) messages.push_back(protocol::decode(text).value());
   for (const NotifyMessage& message : listener.take()) messages.push_back(message);
-  ASSERT_FALSE(messages.empty());
-  EXPECT_TRUE(messages.front().ready);
+  ASSERT_GT(messages.size(), 1U);
+  EXPECT_TRUE(messages.front().extend_timeout) << "loading may take its time";
+  EXPECT_TRUE(messages[1].ready);
   std::vector<std::string> saved;
   std::int64_t last = 0;
   bool extended = false;
