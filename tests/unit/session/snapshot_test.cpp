@@ -1,4 +1,7 @@
 // The state as of the last completed episode, kept while the next one changes it.
+#include <signal.h>
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <set>
 
@@ -132,6 +135,26 @@ TEST(MemoryForASnapshot, ThatCannotBeHadIsASentence) {
   const auto memory = MemoryFile::create(std::size_t{1} << 60);
   ASSERT_FALSE(memory);
   EXPECT_NE(memory.error().message.find("not enough memory for a snapshot of"), std::string::npos);
+}
+
+// `ulimit -f` is for files on disks; a training under one goes on, and its saves are what is refused.
+TEST(MemoryForASnapshot, P8_IsThereUnderAFileSizeLimitToo) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{4096, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const auto limited = MemoryFile::create(1 << 20);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  ::signal(SIGXFSZ, handler);
+  ASSERT_TRUE(limited) << limited.error().message;
+  EXPECT_EQ(limited->fd(), -1);
+  ASSERT_EQ(limited->bytes().size(), std::size_t{1} << 20);
+  std::ranges::fill(limited->bytes(), std::byte{7});
+  EXPECT_EQ(limited->bytes().back(), std::byte{7});
+  const auto unlimited = MemoryFile::create(1 << 20);
+  ASSERT_TRUE(unlimited);
+  EXPECT_GE(unlimited->fd(), 0);
 }
 
 TEST(TheCounters, ComeBackAsTheyWereSaved) {
