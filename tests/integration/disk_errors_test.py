@@ -59,8 +59,8 @@ class InjectedErrors(SavingTest):
             self.trace = self.folder / "strace.txt"
             expressions = [word for rule in rules for word in ("-e", f"inject={rule}")]
             with open(self.folder / "strace.out", "wb") as out:
-                tracer = subprocess.Popen(["strace", "-f", "-qq", "-y", "-o", self.trace, "-e", f"trace={calls}", *expressions,
-                                           "-p", str(pid)], env=self.environment, stdout=out, stderr=out)
+                command = ["strace", "-f", "-qq", "-y", "-o", self.trace, "-e", f"trace={calls}", *expressions, "-p", str(pid)]
+                tracer = subprocess.Popen(command, env=self.environment, stdout=out, stderr=out)
             self.popens.append(tracer)
             self.until(lambda: tracer.poll() is not None or all(self.tracers(pid)), "strace to attach")
             if tracer.returncode is not None:
@@ -88,7 +88,8 @@ class InjectedErrors(SavingTest):
 
     def test_p8_a_quota_that_refuses_a_write(self):
         """Also the worker's own output fails: the supervisor hears of it all the same."""
-        self.survives(self.injecting("fallocate:error=EOPNOTSUPP", "write:error=EDQUOT"), "could not write .*the quota is used up")
+        self.survives(self.injecting("fallocate:error=EOPNOTSUPP", "write:error=EDQUOT"),
+                      "could not write .*the quota is used up")
 
     def test_p8_a_device_that_fails_every_sync(self):
         self.survives(self.injecting("fsync:error=EIO"), "could not sync .*Input/output error; the device reports errors")
