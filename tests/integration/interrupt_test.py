@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 from harness import BIN, ROOT, ProgramTest, main  # noqa: E402
@@ -102,6 +103,7 @@ class StubbornWorker(InterruptTest):
         worker = self.running_worker(beyond=5)
         supervisor.signal(signal.SIGINT)
         self.in_state("stopping")
+        time.sleep(0.5)  # two within a third of a second are one
         supervisor.signal(signal.SIGINT)
         output = supervisor.ends(0)
         self.assertIn(f"asked again to stop: killing worker {worker} now", output)
