@@ -124,13 +124,13 @@ void measure_durable(const Settings& settings) {
     const Parts parts = sort_calls(calls, acknowledged);
     const double calls_in_all = parts.reserve + parts.write + parts.fsync + parts.read_again + parts.other_calls;
     report("durable", settings.bytes, "ours", whole);
-    report("durable", settings.bytes, "ours: seal and digest", before);
+    report("durable", settings.bytes, "ours: seal", before);
     report("durable", settings.bytes, "ours: reserve space", parts.reserve);
     report("durable", settings.bytes, "ours: write", parts.write);
     report("durable", settings.bytes, "ours: fsync of the data", parts.fsync);
     report("durable", settings.bytes, "ours: read again", parts.read_again);
     report("durable", settings.bytes, "ours: names, sidecar, directory", parts.other_calls);
-    report("durable", settings.bytes, "ours: digest again, memory given back", whole - before - calls_in_all);
+    report("durable", settings.bytes, "ours: digest, of memory and of the file", whole - before - calls_in_all);
     report_pure_parts(rig.task(), settings.bytes);
   }
 }

@@ -2,14 +2,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <new>
 
 #include "common/base/text.h"
 
@@ -20,8 +18,6 @@ constexpr mode_t kFileMode = 0644;  // less the process's umask
 constexpr mode_t kDirectoryMode = 0755;
 constexpr std::size_t kWriteBytesMax = std::size_t{8} << 20;    // after each, the device may begin
 constexpr std::size_t kReadPieceBytes = std::size_t{64} << 10;  // stays in the cache between reading and digesting
-constexpr std::size_t kHugeFrom = std::size_t{4} << 20;
-constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 
 std::string_view advice_for(int error) {
   switch (error) {
@@ -44,27 +40,6 @@ auto retry_interrupted(Call&& call) {
 }
 
 }  // namespace
-
-FileBytes::FileBytes(std::size_t size) {
-  if (size < kHugeFrom) {
-    data_ = {new (std::nothrow) std::byte[size], Free{0}};
-  } else {
-    const std::size_t mapped = (size + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
-    void* memory = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return;
-    ::madvise(memory, mapped, MADV_HUGEPAGE);
-    data_ = {static_cast<std::byte*>(memory), Free{mapped}};
-  }
-  size_ = data_ ? size : 0;
-}
-
-void FileBytes::Free::operator()(std::byte* data) const {
-  if (mapped_bytes == 0) {
-    delete[] data;
-  } else {
-    ::munmap(data, mapped_bytes);
-  }
-}
 
 Error Directory::failure(std::string_view verb, std::string_view name, int negative_errno) const {
   const int error = -negative_errno;

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,23 +25,18 @@
 
 namespace ts::checkpoint {
 
-// A whole file in memory. Large ones lie in huge pages where the system has them: to touch fresh memory page by page
-// costs more than to read a cached file into it. Holds nothing where there is not that much memory.
+// A whole file in memory, not zeroed before it is read. Holds nothing where there is not that much memory.
 class FileBytes {
  public:
   FileBytes() = default;
-  explicit FileBytes(std::size_t size);
+  explicit FileBytes(std::size_t size) : data_(new (std::nothrow) std::byte[size]), size_(data_ ? size : 0) {}
 
   std::span<std::byte> bytes() { return {data_.get(), size_}; }
   std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_.get()), size_}; }
 
  private:
-  struct Free {
-    std::size_t mapped_bytes;  // 0: from the heap
-    void operator()(std::byte* data) const;
-  };
-  std::unique_ptr<std::byte[], Free> data_{nullptr, Free{0}};
+  std::unique_ptr<std::byte[]> data_;
   std::size_t size_ = 0;
 };
 
