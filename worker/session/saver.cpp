@@ -203,7 +203,8 @@ void Saver::save_best(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   const auto committed = guarded([&] { return commit_best(job); });
   if (!committed) {
-    refuse("the best model (episode " + std::to_string(job.snapshot->counters.episode) + ")", committed.error(),
+    const Episode episode = job.sidecar ? job.sidecar->episode : job.snapshot->counters.episode;
+    refuse("the best model (episode " + std::to_string(episode) + ")", committed.error(),
            job.snapshot->sealed().size());
   }
   lock.lock();
