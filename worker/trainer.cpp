@@ -69,7 +69,7 @@ ts::Result<> evaluate(ts::dqn::TradingTask& task, const ts::config::Config& conf
   if (!directory) return directory.error();
   const auto selector = parse_selector(text);
   if (!selector) return selector.error();
-  const Store store(*directory, Store::Contents::keep);
+  const Store store(*directory, Store::Contents::map);
   const auto chosen = store.select(*selector, "");
   if (!chosen) return ts::make_error(chosen.error().kind, chosen.error().message + " " + store.list_usable() + ".");
   const auto archive = read_archive(chosen->archive.bytes(), to_string(*selector), CrcCheck::verify);

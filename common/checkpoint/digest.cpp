@@ -1,6 +1,11 @@
 #include "common/checkpoint/digest.h"
 
 #include <xxhash.h>
+// The library's plain functions are built for the oldest processor of their kind; these look once at the one that runs
+// them (AVX2 and AVX-512 double the rate). Distributions ship this header where there is something to choose from.
+#if __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h>
+#endif
 
 #include <new>
 

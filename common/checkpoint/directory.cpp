@@ -2,12 +2,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "common/base/text.h"
 
@@ -16,8 +17,8 @@ namespace {
 
 constexpr mode_t kFileMode = 0644;  // less the process's umask
 constexpr mode_t kDirectoryMode = 0755;
-constexpr std::size_t kWriteBytesMax = std::size_t{8} << 20;    // after each, the device may begin
-constexpr std::size_t kReadPieceBytes = std::size_t{64} << 10;  // stays in the cache between reading and digesting
+constexpr std::size_t kWriteBytesMax = std::size_t{8} << 20;     // after each, the device may begin
+constexpr std::size_t kReadPieceBytes = std::size_t{256} << 10;  // stays in the cache between reading and digesting
 
 std::string_view advice_for(int error) {
   switch (error) {
@@ -40,6 +41,25 @@ auto retry_interrupted(Call&& call) {
 }
 
 }  // namespace
+
+FileBytes FileBytes::allocate(std::size_t size) {
+  return {new (std::nothrow) std::byte[size], size, Release()};
+}
+
+FileBytes FileBytes::map(int fd, std::size_t size) {
+  if (size == 0) return {};
+  void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (mapped == MAP_FAILED) return {};
+  return {static_cast<std::byte*>(mapped), size, Release(size)};
+}
+
+void FileBytes::Release::operator()(std::byte* data) const {
+  if (mapped == 0) {
+    delete[] data;
+  } else {
+    ::munmap(data, mapped);
+  }
+}
 
 Error Directory::failure(std::string_view verb, std::string_view name, int negative_errno) const {
   const int error = -negative_errno;
@@ -136,22 +156,39 @@ Result<std::uint64_t> Directory::file_size(const std::string& name) const {
   return size;
 }
 
-Result<FileBytes> Directory::read_file(const std::string& name, std::uint64_t bytes_max, Digester* digester) const {
-  std::uint64_t size = 0;
-  const auto file = open_regular(name, size);
-  if (!file) return file.error();
-  if (size > bytes_max) {
-    return make_error(ErrorKind::checkpoint, path_of(name) + " has " + std::to_string(size) + " bytes, more than the " +
-                                                 std::to_string(bytes_max) + " such a file can have.");
-  }
-  FileBytes contents(size);
+Result<UniqueFd> Directory::open_bounded(const std::string& name, std::uint64_t bytes_max, std::uint64_t& size) const {
+  auto file = open_regular(name, size);
+  if (!file || size <= bytes_max) return file;
+  return make_error(ErrorKind::checkpoint, path_of(name) + " has " + std::to_string(size) + " bytes, more than the " +
+                                               std::to_string(bytes_max) + " such a file can have.");
+}
+
+Result<FileBytes> Directory::read_open(int file, const std::string& name, std::uint64_t size,
+                                       Digester* digester) const {
+  FileBytes contents = FileBytes::allocate(size);
   if (contents.bytes().size() != size) {
     return make_error(ErrorKind::unavailable,
                       "there is not enough memory to read " + path_of(name) + " (" + human_bytes(size) + ").");
   }
-  const auto filled = read_all(file->get(), name, contents.bytes(), digester);
+  const auto filled = read_all(file, name, contents.writable(), digester);
   if (!filled) return filled.error();
   return contents;
+}
+
+Result<FileBytes> Directory::read_file(const std::string& name, std::uint64_t bytes_max, Digester* digester) const {
+  std::uint64_t size = 0;
+  const auto file = open_bounded(name, bytes_max, size);
+  if (!file) return file.error();
+  return read_open(file->get(), name, size, digester);
+}
+
+Result<FileBytes> Directory::map_file(const std::string& name, std::uint64_t bytes_max) const {
+  std::uint64_t size = 0;
+  const auto file = open_bounded(name, bytes_max, size);
+  if (!file) return file.error();
+  FileBytes mapped = FileBytes::map(file->get(), size);
+  if (mapped.bytes().size() == size) return mapped;
+  return read_open(file->get(), name, size, nullptr);
 }
 
 Result<> Directory::read_all(int file, const std::string& name, std::span<std::byte> into, Digester* digester) const {
@@ -178,9 +215,12 @@ Result<std::string> Directory::digest_file(const std::string& name, std::uint64_
                                                  std::to_string(bytes) + " were expected.");
   }
   Digester digester;
-  alignas(64) std::array<std::byte, kReadPieceBytes> buffer;
+  FileBytes buffer = FileBytes::allocate(std::min<std::uint64_t>(bytes, kReadPieceBytes));
+  if (bytes > 0 && buffer.bytes().empty()) {
+    return make_error(ErrorKind::unavailable, "there is not enough memory to read " + path_of(name) + ".");
+  }
   for (std::uint64_t left = bytes; left > 0;) {
-    const std::span<std::byte> piece = std::span(buffer).first(std::min<std::uint64_t>(left, buffer.size()));
+    const std::span<std::byte> piece = buffer.writable().first(std::min<std::uint64_t>(left, kReadPieceBytes));
     const auto filled = read_all(file->get(), name, piece, &digester);
     if (!filled) return filled.error();
     left -= piece.size();

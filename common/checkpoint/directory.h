@@ -12,7 +12,6 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,18 +24,33 @@
 
 namespace ts::checkpoint {
 
-// A whole file in memory, not zeroed before it is read. Holds nothing where there is not that much memory.
+// A whole file in memory: read into memory of its own, or mapped.
 class FileBytes {
  public:
   FileBytes() = default;
-  explicit FileBytes(std::size_t size) : data_(new (std::nothrow) std::byte[size]), size_(data_ ? size : 0) {}
 
-  std::span<std::byte> bytes() { return {data_.get(), size_}; }
+  // Not zeroed. Holds nothing where there is not that much memory.
+  static FileBytes allocate(std::size_t size);
+
+  // The open file itself, read-only; holds nothing where it cannot be mapped. A device that fails, or somebody who cuts
+  // the file short, ends whoever looks at these bytes then with SIGBUS: for programs that are watched over.
+  static FileBytes map(int fd, std::size_t size);
+
+  std::span<std::byte> writable() { return {data_.get(), size_}; }  // REQUIRES: allocated
   std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_.get()), size_}; }
 
  private:
-  std::unique_ptr<std::byte[]> data_;
+  struct Release {
+    Release() : mapped(0) {}
+    explicit Release(std::size_t bytes) : mapped(bytes) {}
+    void operator()(std::byte* data) const;
+    std::size_t mapped;  // bytes; 0: allocated
+  };
+
+  FileBytes(std::byte* data, std::size_t size, Release release) : data_(data, release), size_(data ? size : 0) {}
+
+  std::unique_ptr<std::byte, Release> data_;
   std::size_t size_ = 0;
 };
 
@@ -64,6 +78,10 @@ class Directory {
   // The whole regular file. Never follows a link, never blocks on a FIFO, refuses anything else with a sentence.
   // `digester` is given the bytes on their way, while they are in the cache.
   Result<FileBytes> read_file(const std::string& name, std::uint64_t bytes_max, Digester* digester = nullptr) const;
+
+  // The whole regular file, mapped, by the rules of read_file; read where its file system maps none. For large files
+  // that are looked at once: no fresh page has to be made for any of it.
+  Result<FileBytes> map_file(const std::string& name, std::uint64_t bytes_max) const;
 
   // The digest of a regular file of `bytes` bytes, by the rules of read_file; reads it piece by piece. A file of
   // another size is an error of kind checkpoint.
@@ -95,6 +113,8 @@ class Directory {
 
   Error unreadable(const std::string& name, int negative_errno) const;
   Result<UniqueFd> open_regular(const std::string& name, std::uint64_t& size) const;
+  Result<UniqueFd> open_bounded(const std::string& name, std::uint64_t bytes_max, std::uint64_t& size) const;
+  Result<FileBytes> read_open(int fd, const std::string& name, std::uint64_t size, Digester* digester) const;
   Result<> read_all(int fd, const std::string& name, std::span<std::byte> into, Digester* digester) const;
   Result<> write_and_sync(int fd, const std::string& name, std::span<const std::byte> bytes,
                           const BeforeSync& before_sync) const;

@@ -93,6 +93,12 @@ Result<Verified> Store::verify_pair(const std::string& archive, const std::strin
   FileBytes bytes;
   const auto digest = [&]() -> Result<std::string> {
     if (contents_ == Contents::drop) return directory_.digest_file(archive, parsed->bytes);
+    if (contents_ == Contents::map) {
+      auto mapped = directory_.map_file(archive, parsed->bytes);
+      if (!mapped) return mapped.error();
+      bytes = std::move(*mapped);
+      return digest_of(bytes.bytes());
+    }
     Digester digester;
     auto read = directory_.read_file(archive, parsed->bytes, &digester);
     if (!read) return read.error();

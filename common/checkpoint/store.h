@@ -67,8 +67,11 @@ struct Choice {
 
 class Store {
  public:
-  // Verifying reads every byte; whoever goes on to load the archive keeps them, all others need a small buffer only.
-  enum class Contents { drop, keep };
+  // Verifying reads every byte. Whoever only verifies needs a small buffer and no more. Whoever goes on to load the
+  // archive maps it, which is several times as fast as reading it into fresh memory, and may end with SIGBUS when the
+  // device fails in that moment: the worker, which is relaunched then, and commands. The supervisor must not, and keeps
+  // a copy where it has to.
+  enum class Contents { drop, keep, map };
 
   explicit Store(const Directory& directory, Contents contents = Contents::drop)
       : directory_(directory), contents_(contents) {}

@@ -126,7 +126,7 @@ Exit list_checkpoints(const config::Config& config, bool as_json) {
 }
 
 Exit show_checkpoint(const config::Config& config, const std::string& selector, bool as_json) {
-  return with_store(config, Store::Contents::keep, [&](const Store& store) {
+  return with_store(config, Store::Contents::map, [&](const Store& store) {
     const auto chosen = select(store, selector);
     if (!chosen) return refuse(chosen.error(), store);
     const ReadCheckpoint checkpoint = read_checkpoint(store, selector, *chosen);
@@ -164,7 +164,7 @@ Exit verify_checkpoints(const config::Config& config, const std::optional<std::s
 }
 
 Exit diff_checkpoints(const config::Config& config, const std::string& a, const std::string& b, bool as_json) {
-  return with_store(config, Store::Contents::keep, [&](const Store& store) {
+  return with_store(config, Store::Contents::map, [&](const Store& store) {
     const auto left = select(store, a);
     if (!left) return refuse(left.error(), store);
     const auto right = select(store, b);

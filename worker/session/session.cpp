@@ -65,7 +65,7 @@ class Session {
       : task_(task),
         config_(config),
         directory_(std::move(directory)),
-        store_(directory_, checkpoint::Store::Contents::keep),
+        store_(directory_, checkpoint::Store::Contents::map),
         writer_(directory_, std::move(lock)),
         heartbeat_(protocol::NotifySender(std::getenv(protocol::kEnvNotifySocket)),
                    config.supervisor.heartbeat_interval) {}

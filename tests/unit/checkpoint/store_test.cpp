@@ -142,6 +142,9 @@ TEST_F(AStore, P11_RejectsEachDamagedCandidateWithItsReasonAndGoesOnToTheNextOld
     EXPECT_TRUE(contains(chosen.rejected[0].reason, "model_ep20.")) << chosen.rejected[0].reason;
     EXPECT_TRUE(chosen.rejected[0].reason.ends_with('.')) << chosen.rejected[0].reason;
     EXPECT_EQ(chosen.rejected[0].damage, damage) << chosen.rejected[0].reason;
+    const auto mapped = Store(models_.directory, Store::Contents::map).choose_newest(kRun);
+    ASSERT_TRUE(mapped && mapped->newest && mapped->rejected.size() == 1) << reason;
+    EXPECT_EQ(mapped->rejected[0].reason, chosen.rejected[0].reason) << "whoever maps it judges as whoever reads it";
     fs::remove_all(file(20));
     fs::remove_all(record(20));
   }

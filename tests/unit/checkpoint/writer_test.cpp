@@ -36,10 +36,12 @@ TEST_F(AWriter, CommitsAPairThatVerifies) {
   const Sidecar committed = commit(models_, 250, 12.4);
   EXPECT_EQ(committed.file, "model_ep250.pt");
   EXPECT_EQ(committed.digest, digest_of(small_archive(250)));
-  const auto verified = Store(models_.directory, Store::Contents::keep).verify(250);
-  ASSERT_TRUE(verified) << verified.error().message;
-  EXPECT_EQ(text_of(verified->archive.bytes()), text_of(small_archive(250)));
-  EXPECT_EQ(verified->sidecar.metrics.at("profit").as_double(), 12.4);
+  for (const auto contents : {Store::Contents::keep, Store::Contents::map}) {
+    const auto verified = Store(models_.directory, contents).verify(250);
+    ASSERT_TRUE(verified) << verified.error().message;
+    EXPECT_EQ(text_of(verified->archive.bytes()), text_of(small_archive(250)));
+    EXPECT_EQ(verified->sidecar.metrics.at("profit").as_double(), 12.4);
+  }
   EXPECT_EQ(names_below(path()), (std::set<std::string>{"model_ep250.pt", "model_ep250.json"}));
 }
 
