@@ -1,0 +1,208 @@
+#include "supervisor/shell/tool_runner.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <sstream>
+
+#include "common/base/text.h"
+#include "common/base/unique_fd.h"
+
+namespace ts::shell {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kStopLook{100};     // how often a request to stop is looked for
+constexpr milliseconds kDeathWait{2'000};  // from SIGKILL to giving a program up
+constexpr std::size_t kPieceBytes = 16'384;
+
+// Messages in English, which evidence.cpp reads; no question to a server for debug symbols; nothing that is meant for
+// us.
+std::vector<std::string> tool_environment() {
+  static constexpr std::array<std::string_view, 8> kDropped = {
+      "LC_ALL=",       "DEBUGINFOD_URLS=", "NOTIFY_SOCKET=", "WATCHDOG_USEC=",
+      "WATCHDOG_PID=", "LISTEN_PID=",      "LISTEN_FDS=",    "LISTEN_FDNAMES="};
+  std::vector<std::string> out{"LC_ALL=C"};
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const bool dropped =
+        std::any_of(kDropped.begin(), kDropped.end(), [&](auto name) { return text.starts_with(name); });
+    if (!dropped) out.emplace_back(text);
+  }
+  return out;
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  out.reserve(texts.size() + 1);
+  for (std::string& text : texts) out.push_back(text.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+// What posix_spawn is told; freed with it.
+struct SpawnSettings {
+  posix_spawn_file_actions_t files;
+  posix_spawnattr_t attributes;
+
+  explicit SpawnSettings(int output) {
+    ::posix_spawn_file_actions_init(&files);
+    ::posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
+    ::posix_spawn_file_actions_adddup2(&files, output, STDERR_FILENO);
+    // A tool that is given up may outlive us: it must not keep our locks and sockets open.
+    ::posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
+    ::posix_spawnattr_init(&attributes);
+    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    ::posix_spawnattr_setpgroup(&attributes, 0);
+    sigset_t signals;
+    sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&attributes, &signals);
+    for (const int number : {SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD}) sigaddset(&signals, number);
+    ::posix_spawnattr_setsigdefault(&attributes, &signals);
+  }
+  ~SpawnSettings() {
+    ::posix_spawn_file_actions_destroy(&files);
+    ::posix_spawnattr_destroy(&attributes);
+  }
+  SpawnSettings(const SpawnSettings&) = delete;
+  SpawnSettings& operator=(const SpawnSettings&) = delete;
+};
+
+struct Started {
+  pid_t pid = 0;
+  UniqueFd pidfd;
+  UniqueFd output;
+};
+
+ToolRun not_started(std::string why) {
+  return {{}, false, std::move(why)};
+}
+
+// Starts it, or says why not.
+std::string start(const std::string& program, std::vector<std::string> arguments, Started& out) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::string("could not be started: ") + std::strerror(errno);
+  out.output.reset(ends[0]);
+  const UniqueFd input(ends[1]);
+  ::fcntl(out.output.get(), F_SETFL, O_NONBLOCK);
+  const SpawnSettings settings(input.get());
+  std::vector<std::string> environment = tool_environment();
+  const int error = ::posix_spawn(&out.pid, program.c_str(), &settings.files, &settings.attributes,
+                                  pointers_to(arguments).data(), pointers_to(environment).data());
+  if (error != 0) return std::string("could not be started: ") + std::strerror(error);
+  out.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, out.pid, 0)));
+  return {};
+}
+
+enum class Drained { open, closed, too_much };
+
+// Takes what is in the pipe by now.
+Drained drain(int pipe, std::size_t bytes_max, std::string& into) {
+  std::array<char, kPieceBytes> piece;
+  while (true) {
+    const auto count = ::read(pipe, piece.data(), piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno == EAGAIN ? Drained::open : Drained::closed;
+    if (count == 0) return Drained::closed;
+    const std::size_t room = bytes_max - into.size();
+    into.append(piece.data(), std::min(room, static_cast<std::size_t>(count)));
+    if (static_cast<std::size_t>(count) > room) return Drained::too_much;
+  }
+}
+
+bool has_ended(int pidfd, milliseconds wait) {
+  pollfd ended{pidfd, POLLIN, 0};
+  const auto until = Clock::now() + wait;
+  while (true) {
+    const auto left = std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(until - Clock::now()));
+    const int count = ::poll(&ended, 1, static_cast<int>(left.count()));
+    if (count > 0) return true;
+    if (count == 0 || errno != EINTR) return false;
+  }
+}
+
+// Collects output until the program has ended; otherwise returns why it must be ended.
+std::string follow(const Started& tool, const ToolLimits& limits, const std::stop_token& stop, std::string& output) {
+  const auto until = Clock::now() + limits.deadline;
+  std::array<pollfd, 2> watched{pollfd{tool.output.get(), POLLIN, 0}, pollfd{tool.pidfd.get(), POLLIN, 0}};
+  while (true) {
+    if (stop.stop_requested()) return "was ended because the supervisor cannot wait for it";
+    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
+    if (left <= left.zero()) return "was ended after " + human_duration(limits.deadline);
+    const auto wait = std::min(left, kStopLook);
+    ::poll(watched.data(), watched.size(), static_cast<int>(wait.count()));
+    // The end first, the pipe after it: what it printed before it ended is in the pipe by then.
+    const bool ended = has_ended(tool.pidfd.get(), milliseconds{0});
+    if (watched[0].fd >= 0) {
+      const Drained drained = drain(watched[0].fd, limits.bytes_max, output);
+      if (drained == Drained::too_much) return "was ended after printing " + human_bytes(limits.bytes_max);
+      if (drained == Drained::closed) watched[0].fd = -1;  // closed its output and goes on: only its end is waited for
+    }
+    if (ended) return {};
+  }
+}
+
+std::string describe_end(const siginfo_t& info) {
+  if (info.si_code != CLD_EXITED) return "was ended by signal " + std::to_string(info.si_status);
+  return info.si_status == 0 ? std::string() : "ended with status " + std::to_string(info.si_status);
+}
+
+}  // namespace
+
+std::optional<std::string> find_tool(std::string_view name) {
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path);
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    if (!directory.starts_with('/')) continue;  // whatever lies in the working directory is no tool of the system
+    std::string candidate = directory + "/" + std::string(name);
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return std::nullopt;
+}
+
+ToolRun ToolRunner::run(const std::vector<std::string>& arguments, const ToolLimits& limits,
+                        const std::stop_token& stop) {
+  reap_abandoned();
+  const auto program = find_tool(arguments.front());
+  if (!program) return not_started("is not installed");
+  Started tool;
+  if (std::string why = start(*program, arguments, tool); !why.empty()) return not_started(std::move(why));
+  ToolRun out;
+  out.trouble = tool.pidfd ? follow(tool, limits, stop, out.output) : "could not be watched";
+  out.complete = out.trouble.empty();
+  // The rest of its group, while its own number is still taken.
+  ::kill(-tool.pid, SIGKILL);
+  if (tool.pidfd && !has_ended(tool.pidfd.get(), kDeathWait)) {
+    abandoned_.push_back(tool.pid);
+    return out;
+  }
+  siginfo_t info{};
+  int reaped = 0;
+  do {
+    reaped = ::waitid(P_PID, static_cast<id_t>(tool.pid), &info, WEXITED);
+  } while (reaped != 0 && errno == EINTR);
+  if (reaped == 0 && out.complete) out.trouble = describe_end(info);
+  return out;
+}
+
+void ToolRunner::reap_abandoned() {
+  std::erase_if(abandoned_, [](pid_t pid) {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG) != 0 || info.si_pid == pid;
+  });
+}
+
+}  // namespace ts::shell

@@ -1,0 +1,54 @@
+// Runs a program of the system for what it prints: bounded in time and size, whatever the program does.
+//
+// Not Boost.Process: its faults (worker_process.cpp names four) lie where this needs care most, and nothing
+// asynchronous is wanted here. posix_spawn is enough: a process group of its own, /dev/null as input, no descriptor of
+// ours, one pipe.
+//
+// When its time is up the whole group is killed, grandchildren included, and the program is reaped. One that does not
+// even end then (it hangs in the kernel) is left and reaped at a later run or never: nobody waits for it.
+//
+// Sources: posix_spawn(3), pidfd_open(2), waitid(2) (WNOWAIT), setpgid(2).
+// Threading: one thread at a time. Ownership: refers to nothing.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ts::shell {
+
+struct ToolLimits {
+  std::chrono::milliseconds deadline{10'000};
+  std::size_t bytes_max = std::size_t{1} << 20;  // of output; a program that prints more is ended
+};
+
+struct ToolRun {
+  std::string output;    // stdout and stderr together, as far as it came
+  bool complete = true;  // it ended by itself, and what it printed was kept whole
+  std::string trouble;   // one clause, empty for an exit status of 0: "ended with status 1", "was ended after 10s" …
+};
+
+// Where PATH has a program of this name, as execvp(3) looks; nothing when it is not installed.
+std::optional<std::string> find_tool(std::string_view name);
+
+class ToolRunner {
+ public:
+  // `arguments` begins with the program's name. A request to stop ends it at once.
+  ToolRun run(const std::vector<std::string>& arguments, const ToolLimits& limits, const std::stop_token& stop = {});
+
+  // Programs that outlived their killing and have not been reaped so far.
+  std::size_t abandoned() const { return abandoned_.size(); }
+
+ private:
+  void reap_abandoned();
+
+  std::vector<pid_t> abandoned_;
+};
+
+}  // namespace ts::shell
