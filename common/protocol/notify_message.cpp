@@ -1,5 +1,6 @@
 #include "common/protocol/notify_message.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -41,6 +42,19 @@ std::optional<std::int64_t> parse_count(std::string_view text) {
   return number;
 }
 
+// systemd's rule for the name of a stored descriptor.
+bool is_descriptor_name(std::string_view text) {
+  constexpr std::size_t kLongest = 255;
+  const auto may_stand = [](char c) { return c >= ' ' && c < '\x7f' && c != ':'; };
+  return !text.empty() && text.size() <= kLongest && std::ranges::all_of(text, may_stand);
+}
+
+bool is_digest(std::string_view text) {
+  constexpr std::string_view kPrefix = "xxh3-128:";
+  return text.starts_with(kPrefix) && text.size() == kPrefix.size() + 32 &&
+         text.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
+}
+
 void apply(std::string_view key, std::string_view value, NotifyMessage& message) {
   if (key == "READY") {
     message.ready = message.ready || value == "1";
@@ -51,6 +65,10 @@ void apply(std::string_view key, std::string_view value, NotifyMessage& message)
     message.watchdog_trigger = message.watchdog_trigger || value == "trigger";
   } else if (key == "BARRIER") {
     message.barrier = message.barrier || value == "1";
+  } else if (key == "FDSTORE") {
+    message.fd_store = message.fd_store || value == "1";
+  } else if (key == "FDNAME") {
+    if (is_descriptor_name(value)) message.fd_name = std::string(value);
   } else if (key == "STATUS") {
     message.status = std::string(value);
   } else if (key == "EXTEND_TIMEOUT_USEC") {
@@ -69,6 +87,8 @@ void apply(std::string_view key, std::string_view value, NotifyMessage& message)
     message.checkpoint = std::string(value);
   } else if (key == "X_TRAINER_RESUMED") {
     if (const auto number = parse_count(value)) message.resumed = number;
+  } else if (key == "X_TRAINER_SNAPSHOT") {
+    if (auto snapshot = parse_snapshot(value)) message.snapshot = std::move(snapshot);
   }
 }
 
@@ -92,6 +112,19 @@ std::optional<Phase> parse_phase(std::string_view text) {
     if (name == text) return value;
   }
   return std::nullopt;
+}
+
+std::optional<SnapshotNotice> parse_snapshot(std::string_view record) {
+  const auto document = parse_json(record, "X_TRAINER_SNAPSHOT", kDatagramBytesMax);
+  const boost::json::object* object = document ? document->if_object() : nullptr;
+  if (object == nullptr) return std::nullopt;
+  const auto episode = integer_member(*object, "episode");
+  const auto bytes = integer_member(*object, "bytes");
+  auto digest = string_member(*object, "digest");
+  if (!episode || *episode < 1 || *episode > kCountMax) return std::nullopt;
+  if (!bytes || *bytes < 1 || *bytes > kCountMax) return std::nullopt;
+  if (!digest || !is_digest(*digest)) return std::nullopt;
+  return SnapshotNotice{*episode, static_cast<std::uint64_t>(*bytes), std::move(*digest), std::string(record)};
 }
 
 Result<NotifyMessage> decode(std::string_view datagram) {
@@ -128,6 +161,8 @@ std::string encode(const NotifyMessage& message) {
   if (message.watchdog) put("WATCHDOG", "1");
   if (message.watchdog_trigger) put("WATCHDOG", "trigger");
   if (message.barrier) put("BARRIER", "1");
+  if (message.fd_store) put("FDSTORE", "1");
+  if (message.fd_name) put("FDNAME", *message.fd_name);
   if (message.status) put("STATUS", *message.status);
   if (message.extend_timeout) put("EXTEND_TIMEOUT_USEC", std::to_string(message.extend_timeout->count()));
   put_number("X_TRAINER_EPISODE", message.episode);
@@ -137,7 +172,30 @@ std::string encode(const NotifyMessage& message) {
   if (message.metrics) put("X_TRAINER_METRICS", encode_metrics(*message.metrics));
   if (message.checkpoint) put("X_TRAINER_CHECKPOINT", *message.checkpoint);
   put_number("X_TRAINER_RESUMED", message.resumed);
+  if (message.snapshot) put("X_TRAINER_SNAPSHOT", message.snapshot->record);
   return out;
+}
+
+NotifyMessage fitted(NotifyMessage message) {
+  const auto fits = [&] { return encode(message).size() <= kDatagramBytesMax; };
+  if (!message.snapshot || fits()) return message;
+  // Longer than a datagram, so not by the rules for what arrives in one.
+  constexpr std::size_t kRecordBytesMax = std::size_t{1} << 20;
+  auto record = parse_json(message.snapshot->record, "X_TRAINER_SNAPSHOT", kRecordBytesMax);
+  boost::json::object* object = record ? record->if_object() : nullptr;
+  if (object == nullptr) return message;
+  const auto leave_out = [&](std::string_view member) {
+    if (fits()) return;
+    object->stable_erase(member);
+    message.snapshot->record = compact_json(*object);
+  };
+  leave_out("config");
+  leave_out("exactness");
+  if (!fits()) message.metrics.reset();
+  leave_out("best");
+  leave_out("metrics");
+  leave_out("run_id");
+  return message;
 }
 
 }  // namespace ts::protocol

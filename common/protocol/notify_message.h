@@ -27,12 +27,28 @@ std::optional<Phase> parse_phase(std::string_view text);
 
 using Metrics = std::map<std::string, double>;
 
+// The worker's state after an episode lies in memory, in the file whose descriptor comes with the message.
+struct SnapshotNotice {
+  std::int64_t episode = 0;  // episodes completed, 1 or more
+  std::uint64_t bytes = 0;   // of the file, which is what the .pt would be
+  std::string digest;        // "xxh3-128:…" of them
+  // The whole object as it was sent: a JSON object whose other members are those of a sidecar.
+  std::string record;
+
+  bool operator==(const SnapshotNotice&) const = default;
+};
+
+// The notice that a record gives; nothing where it is no object, or one of the three members is missing or cannot be.
+std::optional<SnapshotNotice> parse_snapshot(std::string_view record);
+
 struct NotifyMessage {
   bool ready = false;
   bool stopping = false;
   bool watchdog = false;          // WATCHDOG=1
   bool watchdog_trigger = false;  // WATCHDOG=trigger: "treat me as hung"
   bool barrier = false;
+  bool fd_store = false;               // FDSTORE=1: the descriptor that comes along is to be kept
+  std::optional<std::string> fd_name;  // under this name
   std::optional<std::string> status;
   std::optional<std::chrono::microseconds> extend_timeout;
   std::optional<std::int64_t> episode;  // episodes completed
@@ -42,6 +58,7 @@ struct NotifyMessage {
   std::optional<Metrics> metrics;
   std::optional<std::string> checkpoint;  // path of a durable .pt
   std::optional<std::int64_t> resumed;    // episode that was really loaded; 0 for a fresh start
+  std::optional<SnapshotNotice> snapshot;
 
   bool operator==(const NotifyMessage&) const = default;
 };
@@ -50,8 +67,13 @@ struct NotifyMessage {
 // it. A known key with a malformed value is skipped, as if it were unknown, and never spoils the rest of the message.
 Result<NotifyMessage> decode(std::string_view datagram);
 
-// The datagram for a message. decode(encode(m)) == m for any m that says something, whose texts hold no newline and
-// whose counts lie between 0 and 10^15.
+// The datagram for a message. decode(encode(m)) == m for any m that says something, whose texts hold no newline, whose
+// counts lie between 0 and 10^15 and whose snapshot is the one that its record gives.
 std::string encode(const NotifyMessage& message);
+
+// A message with a snapshot, made to fit into one datagram: the least needed goes first, and only as far as it must.
+// The order: `config` and `exactness` of the record, X_TRAINER_METRICS (which the record has too), `best`, `metrics`
+// and `run_id` of the record.
+NotifyMessage fitted(NotifyMessage message);
 
 }  // namespace ts::protocol

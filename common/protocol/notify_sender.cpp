@@ -1,10 +1,17 @@
 #include "common/protocol/notify_sender.h"
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <string>
 
 namespace ts::protocol {
+namespace {
+
+constexpr int kNoDescriptor = -1;
+
+}  // namespace
 
 NotifySender::NotifySender(const char* address) {
   if (address == nullptr) return;
@@ -23,11 +30,37 @@ bool NotifySender::send(const NotifyMessage& message) {
 }
 
 bool NotifySender::send_text(std::string_view datagram) {
-  if (!connected()) return true;
+  return !connected() || deliver(datagram, kNoDescriptor) != Delivery::queue_full;
+}
+
+Delivery NotifySender::send_with(const NotifyMessage& message, int descriptor) {
+  const std::string datagram = encode(message);
+  if (!connected() || datagram.size() > kDatagramBytesMax) return Delivery::nowhere;
+  return deliver(datagram, descriptor);
+}
+
+Delivery NotifySender::deliver(std::string_view datagram, int descriptor) {
+  iovec part{const_cast<char*>(datagram.data()), datagram.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> ancillary{};
+  msghdr header{};
   // Not connected with connect(2): a supervisor that was restarted listens on the same address with a new socket.
-  const ssize_t sent = ::sendto(fd_.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
-                                reinterpret_cast<const sockaddr*>(&address_), address_bytes_);
-  return sent >= 0 || (errno != EAGAIN && errno != ENOBUFS);
+  header.msg_name = &address_;
+  header.msg_namelen = address_bytes_;
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  if (descriptor != kNoDescriptor) {
+    header.msg_control = ancillary.data();
+    header.msg_controllen = ancillary.size();
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+  }
+  if (::sendmsg(fd_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return Delivery::sent;
+  // The last: more descriptors are on their way than this user may have open.
+  const bool later = errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS;
+  return later ? Delivery::queue_full : Delivery::nowhere;
 }
 
 }  // namespace ts::protocol

@@ -16,6 +16,12 @@ using namespace std::chrono_literals;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
+const std::string kDigest = "xxh3-128:0123456789abcdef0123456789abcdef";
+
+std::string record(const std::string& more = "") {
+  return R"({"episode":251,"bytes":233243,"digest":")" + kDigest + '"' + more + "}";
+}
+
 NotifyMessage full() {
   NotifyMessage message;
   message.ready = message.stopping = message.watchdog = message.watchdog_trigger = message.barrier = true;
@@ -28,6 +34,9 @@ NotifyMessage full() {
   message.metrics = Metrics{{"profit", 12.4}, {"sharpe", -0.75}, {"epsilon", 0.1 + 0.2}};
   message.checkpoint = "models/model_ep250.pt";
   message.resumed = 0;
+  message.fd_store = true;
+  message.fd_name = "snapshot";
+  message.snapshot = {251, 233243, kDigest, record(R"(,"run_id":"a","best":{"value":-0.0})")};
   return message;
 }
 
@@ -108,6 +117,12 @@ TEST(AMalformedValue, IsSkippedAndSpoilsNothingElse) {
                                       "X_TRAINER_PHASE=Train",
                                       "X_TRAINER_PHASE=",
                                       "X_TRAINER_RESUMED=x",
+                                      "FDSTORE=0",
+                                      "FDSTORE=yes",
+                                      "FDNAME=",
+                                      "FDNAME=a:b",
+                                      "FDNAME=tab\there",
+                                      "FDNAME=caf\xc3\xa9",
                                       "X_TRAINER_METRICS=",
                                       "X_TRAINER_METRICS=12",
                                       "X_TRAINER_METRICS=[1]",
@@ -119,6 +134,92 @@ TEST(AMalformedValue, IsSkippedAndSpoilsNothingElse) {
     NotifyMessage expected;
     expected.step = 7;
     EXPECT_EQ(message, expected) << line;
+  }
+}
+
+TEST(ASnapshot, P7_ThatCannotBeIsSkippedAndDisplacesNoGoodOne) {
+  const std::string good = "X_TRAINER_SNAPSHOT=" + record() + "\n";
+  const std::string digest = R"(,"digest":")" + kDigest + "\"}";
+  const auto record_of = [&](const std::string& episode, const std::string& bytes) {
+    return R"({"episode":)" + episode + R"(,"bytes":)" + bytes + digest;
+  };
+  ASSERT_EQ(decoded("X_TRAINER_SNAPSHOT=" + record_of("1", "1")).snapshot->episode, 1) << "the rest is well formed";
+  for (const std::string& bad : {""s,
+                                 "12"s,
+                                 "[]"s,
+                                 "{"s,
+                                 "{}"s,
+                                 "null"s,
+                                 record() + "x",
+                                 record(R"(,"episode":252)"),
+                                 record_of("0", "1"),
+                                 record_of("-1", "1"),
+                                 record_of("1.5", "1"),
+                                 record_of("\"1\"", "1"),
+                                 record_of("1e3", "1"),
+                                 record_of("1000000000000001", "1"),
+                                 record_of("1", "0"),
+                                 record_of("1", "-1"),
+                                 record_of("1", "null"),
+                                 record_of("1", "18446744073709551616"),
+                                 record_of("1", "1000000000000001"),
+                                 R"({"episode":1,"bytes":1})"s,
+                                 R"({"episode":1,"bytes":1,"digest":7})"s,
+                                 R"({"episode":1,"bytes":1,"digest":"xxh3-128:00"})"s,
+                                 R"({"episode":1,"bytes":1,"digest":"XXH3-128:0123456789abcdef0123456789abcdef"})"s,
+                                 R"({"episode":1,"bytes":1,"digest":"xxh3-128:0123456789ABCDEF0123456789ABCDEF"})"s,
+                                 R"({"episode":1,"bytes":1,"digest":"sha2-128:0123456789abcdef0123456789abcdef"})"s,
+                                 record(",\"x\":" + std::string(100, '[') + std::string(100, ']')),
+                                 record(",\"x\":\"\xff\"")}) {
+    EXPECT_EQ(decoded("X_TRAINER_SNAPSHOT=" + bad + "\nX_TRAINER_STEP=7").snapshot, std::nullopt) << bad;
+    EXPECT_EQ(decoded(good + "X_TRAINER_SNAPSHOT=" + bad).snapshot->record, record()) << bad;
+  }
+  EXPECT_FALSE(decoded("FDNAME=" + std::string(256, 'x')).fd_name);
+  EXPECT_TRUE(decoded("FDNAME=" + std::string(255, 'x')).fd_name);
+}
+
+TEST(ASnapshot, KeepsWhatItsSenderSaidBesides) {
+  const std::string more = record(R"(,"mine":{"a":[1,2.50]},"run_id":"r")");
+  const auto snapshot = decoded("FDSTORE=1\nX_TRAINER_SNAPSHOT=" + more).snapshot;
+  EXPECT_EQ(snapshot, (SnapshotNotice{251, 233243, kDigest, more}));
+}
+
+NotifyMessage long_message(std::size_t config, std::size_t exactness, std::size_t metrics, std::size_t best) {
+  NotifyMessage message;
+  message.fd_store = true;
+  message.episode = 251;
+  message.metrics = Metrics{{std::string(metrics, 'm'), 1.5}};
+  const auto member = [](const std::string& name, std::size_t length) {
+    return ",\"" + name + "\":{\"" + std::string(length, name[0]) + "\":1.5}";
+  };
+  message.snapshot = {251, 233243, kDigest,
+                      record(member("metrics", metrics) + member("best", best) + member("exactness", exactness) +
+                             member("config", config))};
+  return message;
+}
+
+std::string left_in(const NotifyMessage& message) {
+  std::string out;
+  for (const char* name : {"config", "exactness", "best", "metrics"}) {
+    if (message.snapshot->record.find("\"" + std::string(name) + "\"") != std::string::npos) out += name + " "s;
+  }
+  return out + (message.metrics ? "and the line" : "");
+}
+
+TEST(AMessageWithASnapshot, FitsByLeavingOutTheLeastNeededFirst) {
+  const NotifyMessage short_enough = long_message(100, 100, 100, 100);
+  EXPECT_EQ(fitted(short_enough), short_enough);
+  EXPECT_EQ(left_in(fitted(long_message(4000, 100, 100, 100))), "exactness best metrics and the line");
+  EXPECT_EQ(left_in(fitted(long_message(100, 4000, 100, 100))), "best metrics and the line");
+  EXPECT_EQ(left_in(fitted(long_message(100, 100, 2500, 100))), "best metrics ");
+  EXPECT_EQ(left_in(fitted(long_message(100, 100, 100, 4000))), "metrics ");
+  const NotifyMessage least = fitted(long_message(4000, 4000, 4000, 4000));
+  EXPECT_EQ(left_in(least), "");
+  for (const NotifyMessage& message :
+       {least, fitted(long_message(4000, 1, 1, 1)), fitted(long_message(1, 1, 3000, 1))}) {
+    EXPECT_LE(encode(message).size(), kDatagramBytesMax);
+    EXPECT_EQ(decoded(encode(message)), message);
+    EXPECT_EQ(message.snapshot->episode, 251);
   }
 }
 

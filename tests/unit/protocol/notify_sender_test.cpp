@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -22,6 +24,8 @@
 namespace ts::protocol {
 namespace {
 
+using namespace std::string_literals;
+
 class Receiver {
  public:
   explicit Receiver(const std::string& address, int buffer_bytes = 0)
@@ -33,6 +37,29 @@ class Receiver {
     if (buffer_bytes > 0) ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes);
     const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
     EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&name), length), 0) << std::strerror(errno);
+  }
+
+  // The next datagram and the inode of the file whose descriptor came along (0: none).
+  std::pair<std::string, ino_t> next_with_file() {
+    std::array<char, 8192> buffer{};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> ancillary{};
+    iovec part{buffer.data(), buffer.size()};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = ancillary.data();
+    header.msg_controllen = ancillary.size();
+    const ssize_t count = ::recvmsg(fd_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (count < 0) return {"(none)", 0};
+    std::string text(buffer.data(), static_cast<std::size_t>(count));
+    const cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS) return {std::move(text), 0};
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+    const UniqueFd received(fd);
+    struct stat status {};
+    EXPECT_EQ(::fstat(fd, &status), 0);
+    return {std::move(text), status.st_ino};
   }
 
   // The next datagram, or "(none)".
@@ -127,6 +154,42 @@ TEST_F(ASender, NeverWaitsForAReceiverThatDoesNotRead) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
   EXPECT_EQ(receiver.next(), "WATCHDOG=1\n") << "what fitted is there";
   EXPECT_TRUE(sender.send(beat())) << "there is room again";
+}
+
+UniqueFd some_file(ino_t& inode) {
+  UniqueFd fd(::memfd_create("test", MFD_CLOEXEC));
+  struct stat status {};
+  EXPECT_EQ(::fstat(fd.get(), &status), 0);
+  inode = status.st_ino;
+  return fd;
+}
+
+TEST_F(ASender, SendsADescriptorAlong) {
+  Receiver receiver(path());
+  NotifySender sender(path().c_str());
+  ino_t inode = 0;
+  const UniqueFd file = some_file(inode);
+  EXPECT_EQ(sender.send_with(beat(), file.get()), Delivery::sent);
+  EXPECT_TRUE(sender.send(beat()));
+  EXPECT_EQ(receiver.next_with_file(), std::pair("WATCHDOG=1\n"s, inode));
+  EXPECT_EQ(receiver.next_with_file(), std::pair("WATCHDOG=1\n"s, ino_t{0})) << "only along with the one";
+}
+
+TEST_F(ASender, TellsWhetherADescriptorWasSent) {
+  ino_t inode = 0;
+  const UniqueFd file = some_file(inode);
+  EXPECT_EQ(NotifySender().send_with(beat(), file.get()), Delivery::nowhere);
+  NotifySender sender(path().c_str());
+  EXPECT_EQ(sender.send_with(beat(), file.get()), Delivery::nowhere) << "nobody is there";
+  Receiver receiver(path(), 2048);
+  NotifyMessage too_long = beat();
+  too_long.status = std::string(kDatagramBytesMax, 'x');
+  EXPECT_EQ(sender.send_with(too_long, file.get()), Delivery::nowhere) << "nobody would take it";
+  Delivery last = Delivery::sent;
+  for (int i = 0; i < 20'000 && last == Delivery::sent; ++i) last = sender.send_with(beat(), file.get());
+  EXPECT_EQ(last, Delivery::queue_full);
+  EXPECT_EQ(receiver.next_with_file(), std::pair("WATCHDOG=1\n"s, inode));
+  EXPECT_EQ(sender.send_with(beat(), file.get()), Delivery::sent) << "there is room again";
 }
 
 TEST_F(ASender, LeavesItsDescriptorToNoChild) {
