@@ -132,7 +132,9 @@ Result<Sidecar> StoreWriter::commit(std::span<const std::byte> archive, Sidecar 
   sidecar.file = archive_name(sidecar.episode);
   sidecar.bytes = archive.size();
   const auto existing = Store(directory_).verify(sidecar.episode);
-  if (existing && existing->sidecar.run_id == sidecar.run_id && existing->sidecar.digest == digest_of(archive)) {
+  const bool same_run = existing && existing->sidecar.run_id == sidecar.run_id;
+  if (same_run && sidecar.digest.empty()) sidecar.digest = digest_of(archive);
+  if (same_run && existing->sidecar.digest == sidecar.digest) {
     // This very state is there already; if it was this sync that failed before, it is not durable yet.
     const auto synced = directory_.sync();
     if (!synced) return synced.error();
@@ -169,7 +171,7 @@ Result<> StoreWriter::write_pair(std::span<const std::byte> archive, Sidecar& si
   Besides besides;
   // While the device writes: the digest, and the file read again. The sync that follows waits for what is left.
   besides.before_sync = [&](const std::string& temporary) -> Result<> {
-    sidecar.digest = digest_of(archive);
+    if (sidecar.digest.empty()) sidecar.digest = digest_of(archive);
     const auto written = directory_.digest_file(temporary, sidecar.bytes);
     if (!written) return written.error();
     if (*written == sidecar.digest) return {};

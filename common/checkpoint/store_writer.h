@@ -42,7 +42,8 @@ class StoreWriter {
   Result<Notes> recover();
 
   // Makes episode `sidecar.episode` exist: when this returns without an error, it is durable. `archive` is the whole
-  // .pt; file, bytes and digest of the sidecar are set here.
+  // .pt; file and bytes of the sidecar are set here, and its digest, unless the caller has computed it already (what
+  // was written is compared with it).
   Result<Sidecar> commit(std::span<const std::byte> archive, Sidecar sidecar, const Finish& finish = {});
 
   // Replaces best_model.pt and best_model.json: the .pt is a link to the episode's own where that has the same content,

@@ -22,16 +22,19 @@ void Heartbeat::send(protocol::NotifyMessage message) {
   sender_.send(message);
 }
 
+void Heartbeat::beat_when_due(std::optional<std::int64_t> steps_total) {
+  const auto now = Clock::now();
+  if (now < next_beat_) return;
+  next_beat_ = now + interval_;
+  protocol::NotifyMessage message;
+  message.watchdog = true;
+  message.step = steps_total;
+  send(std::move(message));
+}
+
 bool Heartbeat::step(std::int64_t steps_total) {
   if (stop_requested()) return false;
-  const auto now = Clock::now();
-  if (now >= next_beat_) {
-    next_beat_ = now + interval_;
-    protocol::NotifyMessage message;
-    message.watchdog = true;
-    message.step = steps_total;
-    send(std::move(message));
-  }
+  beat_when_due(steps_total);
   return true;
 }
 
@@ -67,6 +70,18 @@ void Heartbeat::episode_done(std::int64_t episode, std::int64_t total_episodes, 
   next_episode_message_ = now + kEpisodeMessageInterval;
   next_beat_ = now + interval_;
   unsent_episode_.reset();
+  sender_.send(message);
+}
+
+void Heartbeat::episode_announced() {
+  unsent_episode_.reset();
+  beat_when_due(std::nullopt);
+}
+
+void Heartbeat::episode_saved(std::int64_t episode, std::int64_t total_episodes) {
+  protocol::NotifyMessage message;
+  message.episode = episode;
+  message.total = total_episodes;
   sender_.send(message);
 }
 

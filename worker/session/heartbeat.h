@@ -25,6 +25,14 @@ class Heartbeat final : public StepGate {
 
   void ready(std::int64_t resumed_episode, std::int64_t total_episodes);
   void episode_done(std::int64_t episode, std::int64_t total_episodes, const protocol::Metrics& metrics);
+
+  // The episode is told by the announcement of its snapshot: this beats, where it is time, and says nothing about it.
+  // What was held back of earlier episodes is out of date.
+  void episode_announced();
+
+  // Acknowledged all the same: saved, though its announcement was not heard.
+  void episode_saved(std::int64_t episode, std::int64_t total_episodes);
+
   void stopping();
 
   // Before something that may keep the loop from beating for a while.
@@ -33,6 +41,7 @@ class Heartbeat final : public StepGate {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void beat_when_due(std::optional<std::int64_t> steps_total);
   void send(protocol::NotifyMessage message);
 
   protocol::NotifySender sender_;

@@ -1,12 +1,10 @@
 #include "worker/session/saver.h"
 
-#include <signal.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "common/base/text.h"
+#include "worker/session/say.h"
 #include "worker/session/signals.h"
 
 namespace ts::session {
@@ -15,18 +13,6 @@ namespace {
 using checkpoint::Episode;
 using checkpoint::SaveReason;
 using checkpoint::Sidecar;
-
-void say(const std::string& line) {
-  std::printf("%s\n", line.c_str());
-  std::fflush(stdout);
-}
-
-// Requests to stop are for the training thread, and no write of ours is to be interrupted.
-void block_signals() {
-  sigset_t all;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-}
 
 // Whatever goes wrong on the saver's thread (no memory, say) is a refused save and not the end of training.
 template <class Work>
@@ -50,7 +36,7 @@ Saver::Saver(const config::Config& config, SessionFacts facts, Episode durable, 
       schedule_({config.checkpoints.save_frequency, config.checkpoints.save_interval, facts_.identity.total_episodes},
                 durable, Clock::now()),
       thread_([this] {
-        block_signals();
+        block_signals_in_this_thread();
         run();
       }) {}
 
@@ -219,27 +205,6 @@ void Saver::save_best(std::unique_lock<std::mutex>& lock) {
   idle_.notify_all();
 }
 
-Sidecar Saver::describe(const Snapshot& snapshot, SaveReason reason) const {
-  Sidecar sidecar;
-  sidecar.episode = snapshot.counters.episode;
-  sidecar.total_episodes = facts_.identity.total_episodes;
-  sidecar.run_id = facts_.identity.run_id;
-  sidecar.attempt = facts_.identity.attempt;
-  sidecar.created = rfc3339_utc(std::chrono::system_clock::now());
-  sidecar.reason = reason;
-  for (const auto& [name, value] : snapshot.result.metrics) sidecar.metrics[name] = value;
-  sidecar.epsilon = snapshot.result.epsilon;
-  if (snapshot.counters.best.episode > 0) {
-    sidecar.best["episode"] = snapshot.counters.best.episode;
-    sidecar.best["metric"] = config_.checkpoints.best_metric;
-    sidecar.best["value"] = snapshot.counters.best.value;
-  }
-  sidecar.exactness = facts_.exactness;
-  sidecar.config = facts_.hyperparameters;
-  sidecar.stall_ms = snapshot.copy_ms;
-  return sidecar;
-}
-
 // Saves that all succeed and all hold the same state are the quietest way to lose a night.
 void Saver::look_for_stuck_training(Snapshot& snapshot, Sidecar& sidecar) {
   const auto now = snapshot.task_checksums();
@@ -256,7 +221,7 @@ void Saver::look_for_stuck_training(Snapshot& snapshot, Sidecar& sidecar) {
 Result<> Saver::commit(const Plan& plan) {
   Snapshot& snapshot = *plan.snapshot;
   const auto archive = snapshot.sealed();
-  Sidecar sidecar = describe(snapshot, plan.reason);
+  Sidecar sidecar = describe(facts_, snapshot, plan.reason);
   look_for_stuck_training(snapshot, sidecar);
   const auto committed = writer_.commit(archive, std::move(sidecar), [&](Sidecar& durable) {
     const std::chrono::duration<double, std::milli> taken = Clock::now() - plan.requested;
@@ -274,7 +239,7 @@ Result<> Saver::commit(const Plan& plan) {
 }
 
 Result<> Saver::commit_best(const BestJob& job) {
-  const Sidecar sidecar = job.sidecar ? *job.sidecar : describe(*job.snapshot, SaveReason::best);
+  const Sidecar sidecar = job.sidecar ? *job.sidecar : describe(facts_, *job.snapshot, SaveReason::best);
   const auto committed = writer_.commit_best(job.snapshot->sealed(), sidecar);
   if (!committed) return committed.error();
   announce(directory_.path_of(checkpoint::kBestArchive));

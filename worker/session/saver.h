@@ -21,23 +21,11 @@
 #include "common/checkpoint/store_writer.h"
 #include "common/config/config.h"
 #include "common/protocol/notify_sender.h"
+#include "worker/session/description.h"
 #include "worker/session/save_schedule.h"
 #include "worker/session/snapshot.h"
 
 namespace ts::session {
-
-struct RunIdentity {
-  std::string run_id;
-  std::int64_t attempt = 0;
-  std::int64_t total_episodes = 0;
-};
-
-// What every sidecar of this session says.
-struct SessionFacts {
-  RunIdentity identity;
-  boost::json::object exactness;
-  boost::json::object hyperparameters;
-};
 
 class Saver {
  public:
@@ -97,7 +85,6 @@ class Saver {
   Result<> commit(const Plan& plan);
   Result<> commit_best(const BestJob& job);
   Result<> prune(checkpoint::Episode verified);
-  checkpoint::Sidecar describe(const Snapshot& snapshot, checkpoint::SaveReason reason) const;
   void look_for_stuck_training(Snapshot& snapshot, checkpoint::Sidecar& sidecar);
   void announce(const std::string& path);
   void tell_status(const std::string& sentence);

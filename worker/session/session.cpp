@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <thread>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "common/base/random_id.h"
 #include "common/base/text.h"
 #include "common/checkpoint/archive_reader.h"
+#include "worker/session/say.h"
 #include "worker/session/signals.h"
 
 namespace ts::session {
@@ -23,11 +23,6 @@ constexpr checkpoint::Episode kNothingDurable = -1;  // not even the state befor
 constexpr int kFinalSaveTries = 4;
 constexpr std::chrono::seconds kFinalSavePause{1};
 constexpr std::chrono::seconds kSaveSilence{600};  // a disk may take that long to sync without being hung
-
-void say(const std::string& line) {
-  std::printf("%s\n", line.c_str());
-  std::fflush(stdout);
-}
 
 void note(const std::vector<std::string>& sentences) {
   for (const std::string& sentence : sentences) say("Note: " + sentence);
@@ -89,6 +84,7 @@ class Session {
  private:
   Result<> begin(const ResumeRequest& request);
   Result<> load(const StartingPoint& point);
+  void begin_announcing(const SessionFacts& facts);
   Result<> take_in_foreign(StartingPoint& point);
   void settle_best(const StartingPoint& point);
   void check_exactness(const checkpoint::Sidecar& sidecar);
@@ -108,6 +104,7 @@ class Session {
   std::string run_id_;
   SnapshotPool snapshots_;
   std::optional<Saver> saver_;
+  std::optional<Announcer> announcer_;  // nothing: nobody to announce to, or not wanted
   Counters counters_;
   Best filed_best_;  // what best_model.* holds
 };
@@ -132,12 +129,13 @@ Result<> Session::begin(const ResumeRequest& request) {
   const auto prepared = snapshots_.prepare(task_);
   if (!prepared) return prepared.error();
   const bool foreign = point->checkpoint && point->checkpoint->is_foreign();
-  saver_.emplace(
-      config_,
-      SessionFacts{
-          {run_id_, environment_number(protocol::kEnvAttempt), total}, task_.exactness(), task_.hyperparameters()},
-      foreign ? kNothingDurable : counters_.episode, directory_, writer_,
-      protocol::NotifySender(std::getenv(protocol::kEnvNotifySocket)));
+  const SessionFacts facts{{run_id_, environment_number(protocol::kEnvAttempt), total},
+                           task_.exactness(),
+                           task_.hyperparameters(),
+                           config_.checkpoints.best_metric};
+  saver_.emplace(config_, facts, foreign ? kNothingDurable : counters_.episode, directory_, writer_,
+                 protocol::NotifySender(std::getenv(protocol::kEnvNotifySocket)));
+  begin_announcing(facts);
   if (foreign) {
     const auto taken_in = take_in_foreign(*point);
     if (!taken_in) return taken_in.error();
@@ -153,6 +151,17 @@ Result<> Session::begin(const ResumeRequest& request) {
   }
   heartbeat_.ready(counters_.episode, total);
   return {};
+}
+
+// Where there is a supervisor to announce to. Training goes on without where there cannot be.
+void Session::begin_announcing(const SessionFacts& facts) {
+  protocol::NotifySender sender(std::getenv(protocol::kEnvNotifySocket));
+  if (!config_.snapshots.enabled || !sender.connected()) return;
+  const auto objection = Announcer::objection(config_.snapshots, snapshots_.snapshot_bytes());
+  if (objection) return note({*objection});
+  const auto prepared = snapshots_.prepare_another();  // the announced one stays as it is
+  if (!prepared) return note({"The state is not kept in memory: " + prepared.error().message});
+  announcer_.emplace(config_.snapshots, facts, std::move(sender));
 }
 
 // A file of another origin becomes a checkpoint of this run before anything else goes aside: a crash in the next moment
@@ -273,8 +282,13 @@ Result<> Session::train_one_episode() {
   counters_.episode = episode;
   const auto to_file = judge(**result);
   if (!to_file) return to_file.error();
-  saver_->offer(snapshots_.take(task_, counters_, **result), *to_file);
-  heartbeat_.episode_done(episode, config_.training.episodes, (*result)->metrics);
+  const SnapshotRef newest = snapshots_.take(task_, counters_, **result);
+  saver_->offer(newest, *to_file);
+  if (announcer_ && announcer_->offer(newest)) {
+    heartbeat_.episode_announced();
+  } else {
+    heartbeat_.episode_done(episode, config_.training.episodes, (*result)->metrics);
+  }
   return {};
 }
 
@@ -323,6 +337,10 @@ Result<ExitCode> Session::end() {
                                                      std::to_string(saver_->durable_episode()) + ".");
     }
     std::this_thread::sleep_for(kFinalSavePause);
+  }
+  // The next episode would acknowledge this one too, but there is none.
+  if (announcer_ && announcer_->last_sent() < counters_.episode) {
+    heartbeat_.episode_saved(counters_.episode, config_.training.episodes);
   }
   const std::string at =
       "episode " + std::to_string(counters_.episode) + "/" + std::to_string(config_.training.episodes);

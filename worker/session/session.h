@@ -13,6 +13,7 @@
 #include "common/checkpoint/store_writer.h"
 #include "common/config/config.h"
 #include "common/protocol/worker_contract.h"
+#include "worker/session/announcer.h"
 #include "worker/session/heartbeat.h"
 #include "worker/session/saver.h"
 #include "worker/session/snapshot.h"

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "common/checkpoint/digest.h"
+
 namespace ts::session {
 namespace {
 
@@ -42,21 +44,41 @@ Result<Counters> read_counters(const checkpoint::Dict& state) {
 }
 
 std::span<const std::byte> Snapshot::sealed() {
+  const std::lock_guard lock(mutex_);
   if (!is_sealed_ && layout_) checksums_ = layout_->seal(memory_.bytes());
   is_sealed_ = true;
   return memory_.bytes();
+}
+
+std::string Snapshot::digest() {
+  const auto archive = sealed();
+  const std::lock_guard lock(mutex_);
+  if (digest_.empty()) digest_ = checkpoint::digest_of(archive);
+  return digest_;
+}
+
+std::string Snapshot::known_digest() const {
+  const std::lock_guard lock(mutex_);
+  return digest_;
 }
 
 Result<> SnapshotPool::prepare(TrainingTask& task) {
   const Counters counters;
   layout_ = std::make_shared<const ArchiveLayout>(ArchiveLayout::plan(assemble_state(task, counters)));
   for (std::size_t i = 0; i < kReady; ++i) {
-    auto memory = MemoryFile::create(layout_->file_bytes());
-    if (!memory) return memory.error();
-    auto buffer = std::make_unique<Snapshot>();
-    buffer->memory_ = std::move(*memory);
-    free_->buffers.push_back(std::move(buffer));
+    const auto prepared = prepare_another();
+    if (!prepared) return prepared.error();
   }
+  return {};
+}
+
+Result<> SnapshotPool::prepare_another() {
+  auto memory = MemoryFile::create(layout_->file_bytes());
+  if (!memory) return memory.error();
+  auto buffer = std::make_unique<Snapshot>();
+  buffer->memory_ = std::move(*memory);
+  const std::lock_guard lock(free_->mutex);
+  free_->buffers.push_back(std::move(buffer));
   return {};
 }
 
@@ -101,6 +123,7 @@ SnapshotRef SnapshotPool::take(TrainingTask& task, const Counters& counters, con
   buffer->layout_ = layout_;
   buffer->task_tensors_ = layout_->tensor_count() - kSessionTensors;
   buffer->is_sealed_ = false;
+  buffer->digest_.clear();
   const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begun;
   buffer->copy_ms = taken.count();
   return lend(std::move(buffer));

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "common/checkpoint/archive_writer.h"
@@ -40,13 +41,24 @@ class Snapshot {
   EpisodeResult result;  // of the newest completed episode
   double copy_ms = 0.0;  // the training thread's time for the copy
 
-  // Fills in headers and checksums around the tensors' bytes, once. Then the bytes are the file's. Threading: one
-  // thread at a time, which may be another than the one that took the snapshot.
+  // Fills in headers and checksums around the tensors' bytes, once. Then the bytes are the file's. Threading: this and
+  // what follows from any thread, by several at a time; the thread that comes second waits for the first.
   std::span<const std::byte> sealed();
+
+  // The digest of the sealed bytes, computed once.
+  std::string digest();
+
+  // The same where it has been computed already, else nothing (an empty text).
+  std::string known_digest() const;
 
   // CRC-32 of each of the task's tensors, in order: what tells a state that does not change from one that does. The
   // session's own counters are left out. Empty for a copy of a file. REQUIRES: sealed() was called.
   std::span<const std::uint32_t> task_checksums() const { return {checksums_.data(), task_tensors_}; }
+
+  std::size_t bytes() const { return memory_.bytes().size(); }
+
+  // Of the memory file, its size sealed; -1: there is none, and nobody else can be handed this snapshot.
+  int descriptor() const { return memory_.fd(); }
 
  private:
   friend class SnapshotPool;
@@ -54,8 +66,10 @@ class Snapshot {
   MemoryFile memory_;
   std::shared_ptr<const checkpoint::ArchiveLayout> layout_;  // nothing: a copy of a file, sealed already
   std::size_t task_tensors_ = 0;
+  mutable std::mutex mutex_;  // guards what follows
   std::vector<std::uint32_t> checksums_;
   bool is_sealed_ = false;
+  std::string digest_;
 };
 
 // Referring to a snapshot keeps it as it is.
@@ -65,11 +79,18 @@ using SnapshotRef = std::shared_ptr<Snapshot>;
 // any thread.
 class SnapshotPool {
  public:
-  // As many as training and one save in flight need; touched, so that no episode pays for it.
+  // As many as training and saving need: the one being filled, the newest, one in save (or one that waits for the disk
+  // to be mended, to become the best model). Touched, so that no episode pays for it.
   static constexpr std::size_t kReady = 3;
 
   // Prepares kReady buffers for states of this structure. An error says how much memory is missing.
   Result<> prepare(TrainingTask& task);
+
+  // One more of the same, for whoever keeps one for good (the announcer does).
+  Result<> prepare_another();
+
+  // Of the states that were prepared for.
+  std::size_t snapshot_bytes() const { return layout_->file_bytes(); }
 
   // Copies the task's state and the counters into a free buffer. Where no memory is left for another buffer, waits
   // until one is given back. REQUIRES: prepare has succeeded.

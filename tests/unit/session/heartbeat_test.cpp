@@ -1,12 +1,7 @@
 // The beats of the training loop, as they arrive at a real socket.
-#include <sys/socket.h>
-#include <sys/un.h>
-
-#include <array>
-#include <cstring>
 #include <sstream>
 
-#include "common/base/unique_fd.h"
+#include "tests/unit/session/listener.h"
 #include "tests/unit/session/toy_session.h"
 
 namespace ts::session {
@@ -14,48 +9,15 @@ namespace {
 
 using protocol::NotifyMessage;
 
-class Listener {
- public:
-  explicit Listener(const std::filesystem::path& path) : fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-    EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-  }
-
-  // What has come since the last call. The kernel keeps no more than a handful.
-  std::vector<std::string> take_texts() {
-    std::vector<std::string> out;
-    std::array<char, 8192> buffer{};
-    ssize_t count = 0;
-    while ((count = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0) {
-      out.emplace_back(buffer.data(), static_cast<std::size_t>(count));
-    }
-    return out;
-  }
-  std::vector<NotifyMessage> take() {
-    std::vector<NotifyMessage> out;
-    for (const std::string& text : take_texts()) {
-      const auto message = protocol::decode(text);
-      EXPECT_TRUE(message.has_value()) << text;
-      if (message) out.push_back(*message);
-    }
-    return out;
-  }
-
- private:
-  UniqueFd fd_;
-};
-
 class Beats : public testing::Test {
  protected:
   Heartbeat heartbeat(std::chrono::milliseconds interval) {
     return Heartbeat(protocol::NotifySender(address_.c_str()), interval);
   }
   NotifyMessage only() {
-    const auto messages = listener_.take();
-    EXPECT_EQ(messages.size(), 1U);
-    return messages.empty() ? NotifyMessage{} : messages.front();
+    const auto heard = listener_.take();
+    EXPECT_EQ(heard.size(), 1U);
+    return heard.empty() ? NotifyMessage{} : heard.front().message;
   }
 
   TempDirectory directory_;
@@ -89,7 +51,7 @@ TEST_F(Beats, TellEpisodesButNotEveryOneOfThousands) {
   std::vector<NotifyMessage> messages;
   for (std::int64_t episode = 1; episode <= 1000; ++episode) {
     beats.episode_done(episode, 1000, {{"profit", 1.5}});
-    for (const NotifyMessage& message : listener_.take()) messages.push_back(message);
+    for (const Heard& heard : listener_.take()) messages.push_back(heard.message);
   }
   ASSERT_GE(messages.size(), 2U);
   EXPECT_LT(messages.size(), 500U);
@@ -97,6 +59,19 @@ TEST_F(Beats, TellEpisodesButNotEveryOneOfThousands) {
   EXPECT_EQ(messages.back().episode, 1000);  // the last one always
   EXPECT_EQ(messages.back().metrics, (protocol::Metrics{{"profit", 1.5}}));
   EXPECT_TRUE(messages.back().watchdog);
+}
+
+TEST_F(Beats, LeaveAnEpisodeToItsAnnouncementAndSayNoEarlierOneAfterIt) {
+  Heartbeat beats = heartbeat(std::chrono::milliseconds{0});
+  beats.episode_done(1, 10, {});
+  beats.episode_done(2, 10, {});  // held back by the rate
+  EXPECT_EQ(only().episode, 1);
+  beats.episode_announced();
+  const NotifyMessage beat = only();
+  EXPECT_TRUE(beat.watchdog);
+  EXPECT_FALSE(beat.episode);
+  beats.step(7);
+  EXPECT_FALSE(only().episode);
 }
 
 TEST_F(Beats, SayEverythingElseAtOnce) {
@@ -107,6 +82,10 @@ TEST_F(Beats, SayEverythingElseAtOnce) {
   EXPECT_EQ(only().extend_timeout, std::chrono::microseconds{120'000'000});
   beats.enter(protocol::Phase::save);
   const NotifyMessage entered = only();
+  beats.episode_saved(10, 20);
+  const NotifyMessage saved = only();
+  EXPECT_EQ(saved.episode, 10);
+  EXPECT_EQ(saved.total, 20);
   EXPECT_EQ(entered.phase, protocol::Phase::save);
   EXPECT_TRUE(entered.watchdog);
 }
@@ -129,7 +108,7 @@ TEST_F(BeatsOfASession, TellItsWholeStory) {
   Listener listener(address);
   task.on_episode = [&](std::int64_t) {
     std::ofstream out(heard, std::ios::binary | std::ios::app);
-    for (const std::string& text : listener.take_texts()) out << text << '\0';
+    for (const Heard& message : listener.take()) out << message.text << '\0';
   };
   ::setenv("NOTIFY_SOCKET", address.c_str(), 1);
   EXPECT_EQ(run().code, 0);
@@ -137,7 +116,7 @@ TEST_F(BeatsOfASession, TellItsWholeStory) {
   std::vector<NotifyMessage> messages;
   std::istringstream texts(read_text(heard));
   for (std::string text; std::getline(texts, text, '\0');) messages.push_back(protocol::decode(text).value());
-  for (const NotifyMessage& message : listener.take()) messages.push_back(message);
+  for (const Heard& last_words : listener.take()) messages.push_back(last_words.message);
   ASSERT_GT(messages.size(), 1U);
   EXPECT_TRUE(messages.front().extend_timeout) << "loading may take its time";
   EXPECT_TRUE(messages[1].ready);
