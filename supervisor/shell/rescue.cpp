@@ -1,0 +1,180 @@
+#include "supervisor/shell/rescue.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "common/base/json.h"
+#include "common/base/text.h"
+#include "common/checkpoint/archive_reader.h"
+#include "common/checkpoint/digest.h"
+#include "common/checkpoint/store.h"
+
+namespace ts::shell {
+namespace {
+
+using checkpoint::Sidecar;
+using protocol::SnapshotNotice;
+
+// A file in memory, read where it lies. Ownership: owns the mapping, not the descriptor.
+class MappedMemory {
+ public:
+  static Result<MappedMemory> open(int fd, std::uint64_t bytes);
+
+  MappedMemory(MappedMemory&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+  MappedMemory& operator=(MappedMemory&&) = delete;
+  ~MappedMemory() {
+    if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  }
+
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  explicit MappedMemory(std::span<const std::byte> bytes) : bytes_(bytes) {}
+
+  std::span<const std::byte> bytes_;
+};
+
+Error refusal(std::string why) {
+  return make_error(ErrorKind::checkpoint, std::move(why));
+}
+
+// Asked of the descriptor first, since it cannot wait: anything that is no memory file has no seals.
+Result<> seal_content(int fd) {
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0) return refusal("what came with its announcement is no memory file (memfd)");
+  if ((seals & F_SEAL_SHRINK) == 0 || (seals & F_SEAL_GROW) == 0) {
+    return refusal("its memory file is not sealed against shrinking and growing");
+  }
+  // Pages must not go while they are read, whoever else still has the descriptor. Sealed against all writing where
+  // nobody has it mapped any more, and else against everything but such mappings: what they write the digests tell.
+  const bool holds_its_pages = (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0 ||
+                               ::fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) == 0 ||
+                               ::fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0;
+  if (!holds_its_pages) {
+    return refusal(std::string("its memory file could not be sealed against writing: ") + std::strerror(errno));
+  }
+  return {};
+}
+
+Result<MappedMemory> MappedMemory::open(int fd, std::uint64_t bytes) {
+  const auto sealed = seal_content(fd);
+  if (!sealed) return sealed.error();
+  struct statfs file_system {};
+  struct stat status {};
+  if (::fstatfs(fd, &file_system) != 0 || ::fstat(fd, &status) != 0) {
+    return refusal(std::string("its memory file could not be examined: ") + std::strerror(errno));
+  }
+  // Huge pages are taken from a pool when they are touched, and where that is empty the toucher is killed.
+  if (file_system.f_type != TMPFS_MAGIC) return refusal("its memory file is not of ordinary pages");
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size != bytes) {
+    return refusal("its memory file has " + std::to_string(size) + " bytes, " + std::to_string(bytes) +
+                   " were announced");
+  }
+  constexpr std::uint64_t kBlockBytes = 512;  // whatever the file system's own are: stat(3type)
+  if (static_cast<std::uint64_t>(status.st_blocks) < (size + kBlockBytes - 1) / kBlockBytes) {
+    return refusal("its memory file has holes");
+  }
+  // Private, since a shared one of a file that is sealed against writing is refused by kernels before 6.7.
+  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (memory == MAP_FAILED) return refusal(std::string("it could not be mapped: ") + std::strerror(errno));
+  return MappedMemory({static_cast<const std::byte*>(memory), size});
+}
+
+// Our own trainer's archive says its episode itself; what another program puts into its files is its own affair.
+Result<> check_content(std::span<const std::byte> bytes, const SnapshotNotice& notice, const config::Config& config) {
+  const std::string digest = checkpoint::digest_of(bytes);
+  if (digest != notice.digest) return refusal("it has digest " + digest + ", announced was " + notice.digest);
+  if (!config.worker.command.empty()) return {};
+  const auto archive = checkpoint::read_archive(bytes, "it", checkpoint::CrcCheck::already_digested);
+  if (!archive) return archive.error();
+  const auto episode = checkpoint::expect_int64(archive->root, "episode");
+  if (!episode) return episode.error();
+  if (*episode == notice.episode) return {};
+  return refusal("it holds episode " + std::to_string(*episode) + ", announced was " + std::to_string(notice.episode));
+}
+
+// What the worker has said about the snapshot, as a sidecar that the store has accepted. What this side knows for sure
+// is not taken from there.
+Result<Sidecar> make_sidecar(const HeldSnapshot& held, const std::string& run_id, const config::Config& config) {
+  const SnapshotNotice& notice = held.notice;
+  const auto document = parse_json(notice.record, "its announcement", checkpoint::kSidecarBytesMax);
+  if (!document) return refusal(document.error().message);
+  if (!document->is_object()) return refusal("its announcement is no JSON object");
+  boost::json::object record = document->get_object();
+  const auto said = string_member(record, "run_id");
+  if (said && !run_id.empty() && *said != run_id) {
+    return refusal("it belongs to run " + escape_control(*said) + ", not to " + escape_control(run_id));
+  }
+  const std::string file = checkpoint::archive_name(notice.episode);
+  record["format"] = checkpoint::kSidecarFormat;
+  record["file"] = file;
+  record["reason"] = checkpoint::to_string(checkpoint::SaveReason::rescue);
+  record["created"] = rfc3339_utc(std::chrono::system_clock::now());
+  record["episode"] = notice.episode;
+  record["bytes"] = notice.bytes;
+  record["digest"] = notice.digest;
+  record["attempt"] = held.attempt;
+  if (!run_id.empty()) record["run_id"] = run_id;
+  if (!record.contains("total_episodes")) record["total_episodes"] = config.training.episodes;
+  auto sidecar = checkpoint::parse_sidecar(pretty_json(record), "its announcement", file);
+  if (!sidecar) return refusal(sidecar.error().message);
+  return sidecar;
+}
+
+// A checkpoint of this run that makes the snapshot superfluous; older ones need no reading.
+Result<std::optional<checkpoint::Episode>> newest_on_disk(const Sidecar& sidecar,
+                                                          const checkpoint::Directory& directory) {
+  const checkpoint::Store store(directory);
+  const auto listing = store.list();
+  if (!listing) return listing.error();
+  for (auto at = listing->episodes.rbegin(); at != listing->episodes.rend() && at->first >= sidecar.episode; ++at) {
+    const auto record = store.read_sidecar(at->first);
+    if (record && record->run_id == sidecar.run_id && store.verify(at->first)) return std::optional(at->first);
+  }
+  return std::optional<checkpoint::Episode>();
+}
+
+}  // namespace
+
+Rescue rescue_snapshot(const HeldSnapshot& held, const std::string& run_id, const config::Config& config,
+                       const checkpoint::Directory& directory, checkpoint::StoreWriter& writer) {
+  const std::string snapshot = "the snapshot of episode " + std::to_string(held.notice.episode);
+  const auto give_up = [&](Rescue::Outcome outcome, const Error& error) {
+    const bool stopped = error.message.ends_with('.');
+    return Rescue{outcome, snapshot + " was not rescued: " + error.message + (stopped ? "" : "."), std::nullopt};
+  };
+  const auto begun = std::chrono::steady_clock::now();
+  const auto sidecar = make_sidecar(held, run_id, config);
+  if (!sidecar) return give_up(Rescue::Outcome::refused, sidecar.error());
+  const auto on_disk = newest_on_disk(*sidecar, directory);
+  if (!on_disk) return give_up(Rescue::Outcome::not_written, on_disk.error());
+  if (*on_disk) {
+    return {Rescue::Outcome::not_needed,
+            snapshot + " need not be rescued: episode " + std::to_string(**on_disk) + " is on disk.", std::nullopt};
+  }
+  const auto memory = MappedMemory::open(held.memory.get(), held.notice.bytes);
+  if (!memory) return give_up(Rescue::Outcome::refused, memory.error());
+  const auto right = check_content(memory->bytes(), held.notice, config);
+  if (!right) return give_up(Rescue::Outcome::refused, right.error());
+  const auto committed = writer.commit(memory->bytes(), *sidecar, [&](Sidecar& durable) {
+    const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begun;
+    durable.durable_ms = taken.count();
+  });
+  if (!committed) return give_up(Rescue::Outcome::not_written, committed.error());
+  return {Rescue::Outcome::rescued,
+          "rescued episode " + std::to_string(committed->episode) +
+              " from the dead worker's memory: " + directory.path_of(committed->file),
+          *committed};
+}
+
+}  // namespace ts::shell
