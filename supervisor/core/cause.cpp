@@ -10,12 +10,13 @@
 namespace ts::core {
 namespace {
 
-constexpr std::array<std::pair<Cause, std::string_view>, 14> kCauses = {{
+constexpr std::array<std::pair<Cause, std::string_view>, 15> kCauses = {{
     {Cause::finished, "finished"},
     {Cause::interrupted, "interrupted"},
     {Cause::asked, "asked"},
     {Cause::killed_outside, "killed_outside"},
     {Cause::crash, "crash"},
+    {Cause::out_of_memory, "out_of_memory"},
     {Cause::error_exit, "error_exit"},
     {Cause::start_timeout, "start_timeout"},
     {Cause::heartbeat_lost, "heartbeat_lost"},
@@ -28,6 +29,7 @@ constexpr std::array<std::pair<Cause, std::string_view>, 14> kCauses = {{
 }};
 
 constexpr int kSigInt = 2;
+constexpr int kSigKill = 9;
 constexpr int kSigTerm = 15;
 
 // The signals a training process is seen to die of; the numbers are Linux's on every architecture we build for.
@@ -40,7 +42,7 @@ std::string_view signal_name(int signal) {
     case 6: return "SIGABRT";
     case 7: return "SIGBUS";
     case 8: return "SIGFPE";
-    case 9: return "SIGKILL";
+    case kSigKill: return "SIGKILL";
     case 11: return "SIGSEGV";
     case 13: return "SIGPIPE";
     case kSigTerm: return "SIGTERM";
@@ -48,6 +50,10 @@ std::string_view signal_name(int signal) {
     case 25: return "SIGXFSZ";
     default: return "";
   }
+}
+
+bool is_out_of_memory(const ExitStatus& status) {
+  return status.out_of_memory && status.signal == kSigKill;
 }
 
 }  // namespace
@@ -67,13 +73,15 @@ std::string describe(const ExitStatus& status) {
   if (status.signal) {
     const std::string_view name = signal_name(*status.signal);
     return "was killed by signal " + std::to_string(*status.signal) +
-           (name.empty() ? std::string() : " (" + std::string(name) + ")");
+           (name.empty() ? std::string() : " (" + std::string(name) + ")") +
+           (is_out_of_memory(status) ? ": the kernel had run out of memory" : "");
   }
   if (status.code) return "exited with status " + std::to_string(*status.code);
   return "ended, nobody can tell how (it was adopted)";
 }
 
 Cause classify(const ExitStatus& status) {
+  if (is_out_of_memory(status)) return Cause::out_of_memory;
   if (status.signal)
     return *status.signal == kSigInt || *status.signal == kSigTerm ? Cause::killed_outside : Cause::crash;
   if (!status.code) return Cause::unknown;

@@ -17,6 +17,7 @@ enum class Cause {
   asked,              // we ended it: stop, restart, shutdown
   killed_outside,     // SIGINT or SIGTERM that we did not send
   crash,              // any other signal
+  out_of_memory,      // SIGKILL, and the kernel says that it was short of memory
   error_exit,         // any other exit status
   start_timeout,      // no READY=1 in time
   heartbeat_lost,     // silent too long
@@ -35,6 +36,7 @@ std::optional<Cause> parse_cause(std::string_view name);
 struct ExitStatus {
   std::optional<int> code;
   std::optional<int> signal;
+  bool out_of_memory = false;  // with SIGKILL: by the kernel's out-of-memory killer
 
   bool operator==(const ExitStatus&) const = default;
 };

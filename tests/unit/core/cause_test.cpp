@@ -39,6 +39,17 @@ TEST(EverySignal, IsACrashUnlessAPersonSendsIt) {
   EXPECT_EQ(describe({std::nullopt, 11}), "was killed by signal 11 (SIGSEGV)");
 }
 
+TEST(ADeathBySigkill, IsForWantOfMemoryWhenTheKernelSaysSo) {
+  const ExitStatus starved{std::nullopt, 9, true};
+  EXPECT_EQ(classify(starved), Cause::out_of_memory);
+  EXPECT_EQ(describe(starved), "was killed by signal 9 (SIGKILL): the kernel had run out of memory");
+  for (const ExitStatus& other : {ExitStatus{std::nullopt, 11, true}, ExitStatus{1, std::nullopt, true}}) {
+    EXPECT_NE(classify(other), Cause::out_of_memory);
+    EXPECT_EQ(describe(other).find("memory"), std::string::npos);
+  }
+  EXPECT_EQ(parse_cause("out_of_memory"), Cause::out_of_memory);
+}
+
 TEST(AnEndThatNobodySaw, IsUnknownAndNotASuccess) {
   EXPECT_EQ(classify({}), Cause::unknown);
   EXPECT_FALSE(describe({}).empty());
