@@ -36,13 +36,6 @@ bool has_open(pid_t pid, const fs::path& file) {
   return false;
 }
 
-std::optional<core::LaunchMarks> marks_of(pid_t pid) {
-  std::ifstream in(proc(pid, "environ"), std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (text.empty()) return std::nullopt;  // not allowed, or it is being taken apart
-  return marks_in(text);
-}
-
 }  // namespace
 
 core::LaunchMarks marks_in(std::string_view environment) {
@@ -62,6 +55,13 @@ core::LaunchMarks marks_in(std::string_view environment) {
     }
   }
   return marks;
+}
+
+std::optional<core::LaunchMarks> marks_of(pid_t pid) {
+  std::ifstream in(proc(pid, "environ"), std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if (text.empty()) return std::nullopt;  // not allowed, or it is being taken apart
+  return marks_in(text);
 }
 
 ExaminedHolder examine_holder(const checkpoint::Directory& models, const core::OwnLaunches& own) {

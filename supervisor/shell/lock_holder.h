@@ -34,4 +34,7 @@ ExaminedHolder examine_holder(const checkpoint::Directory& models, const core::O
 // What an environment (NAME=VALUE, each ended by a NUL) says; what is missing is empty. Pure.
 core::LaunchMarks marks_in(std::string_view environment);
 
+// What a process was started as; nothing when that cannot be read.
+std::optional<core::LaunchMarks> marks_of(pid_t pid);
+
 }  // namespace ts::shell

@@ -62,6 +62,7 @@ Supervisor::Supervisor(asio::io_context& io, config::Config config, Options opti
       log_(std::move(log)),
       console_(console),
       policy_(make_policy(config_)),
+      children_(io),
       service_(io),
       timer_(io) {}
 
@@ -80,8 +81,10 @@ Result<> Supervisor::open() {
   if (!lock) return lock.error();
   lock_.emplace(std::move(*lock));
 
-  auto receiver = NotifyReceiver::bind(io_, state_directory_->path() / kNotifySocket,
-                                       [this](pid_t sender, const auto& message) { hear(sender, message); });
+  auto receiver = NotifyReceiver::bind(
+      io_, state_directory_->path() / kNotifySocket,
+      [this](Notification& said) { return hear(said.sender, said.message); },
+      [this](const std::string& note) { log_->warn(note); });
   if (!receiver) return receiver.error();
   receiver_ = std::move(*receiver);
   auto server = api::HttpServer::listen(io_, config::resolved_control_socket(config_), *this);
@@ -121,8 +124,8 @@ Result<> Supervisor::open() {
 bool Supervisor::adopt_survivor(const Memory& memory) {
   if (!memory.worker) return false;
   const std::int64_t attempt = state_.attempt;
-  auto survivor = WorkerProcess::adopt(io_, *memory.worker,
-                                       [this, attempt](core::ExitStatus status) { worker_ended(attempt, status); });
+  auto survivor = WorkerProcess::adopt(io_, children_, *memory.worker,
+                                       [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
   if (!survivor) {
     const bool rebooted = memory.boot_id != current_boot_id();
     log_->warn(
@@ -145,8 +148,8 @@ bool Supervisor::adopt_unrecorded(const checkpoint::Directory& models) {
 
 bool Supervisor::adopt(const UnrecordedWorker& found) {
   const std::int64_t attempt = std::max(state_.attempt, found.attempt);
-  auto worker = WorkerProcess::adopt(io_, found.identity,
-                                     [this, attempt](core::ExitStatus status) { worker_ended(attempt, status); });
+  auto worker = WorkerProcess::adopt(io_, children_, found.identity,
+                                     [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
   if (!worker) return false;
   log_->warn(
       "Worker {} was started by an earlier supervisor that had no time to write it down; it holds the lock of {}/ and "
@@ -160,6 +163,7 @@ bool Supervisor::adopt(const UnrecordedWorker& found) {
 
 void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt) {
   worker_ = std::move(worker);
+  receiver_->begin_attempt();
   spawned_ = now();
   log_offset_ = size_of(config_.logging.directory / "worker.log");
   post(core::WorkerAdopted{worker_->pid(), attempt});
@@ -258,13 +262,14 @@ void Supervisor::perform(const core::SpawnWorker& action) {
   }
   log_offset_ = size_of(command.log_file);
   const std::int64_t attempt = action.attempt;
-  auto worker =
-      WorkerProcess::spawn(io_, command, [this, attempt](core::ExitStatus status) { worker_ended(attempt, status); });
+  auto worker = WorkerProcess::spawn(io_, children_, command,
+                                     [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
   if (!worker) {
     post(core::SpawnFailed{attempt, worker.error().message});
     return;
   }
   worker_ = std::move(*worker);
+  receiver_->begin_attempt();
   spawned_ = now();
   last_beat_.reset();
   rate_.reset();
@@ -287,8 +292,9 @@ void Supervisor::perform(const core::LeaveDaemon&) {
   leaving_ = true;
 }
 
-void Supervisor::hear(pid_t sender, const protocol::NotifyMessage& message) {
-  if (!worker_ || !worker_->owns(sender)) return;
+// False: this sender may not speak for the worker.
+bool Supervisor::hear(const Sender& sender, const protocol::NotifyMessage& message) {
+  if (!worker_ || !worker_->may_speak(sender)) return false;
   last_beat_ = now();
   const bool resumed_said = message.resumed && !state_.progress.resumed;
   post(core::MessageReceived{state_.attempt, message});
@@ -305,13 +311,15 @@ void Supervisor::hear(pid_t sender, const protocol::NotifyMessage& message) {
   } else if (message.episode) {
     console_.progress(view(), *last_beat_, false);
   }
+  return true;
 }
 
-void Supervisor::worker_ended(std::int64_t attempt, core::ExitStatus status) {
+void Supervisor::worker_ended(std::int64_t attempt, const WorkerEnd& end) {
   receiver_->drain();  // what it said before it ended comes first
+  for (const std::string& note : end.notes) log_->warn(note);
   worker_.reset();
-  unsaved_end_ = status.code == static_cast<int>(protocol::ExitCode::cannot_write);
-  post(core::WorkerExited{attempt, status, last_words(config_.logging.directory / "worker.log", log_offset_)});
+  unsaved_end_ = end.status.code == static_cast<int>(protocol::ExitCode::cannot_write);
+  post(core::WorkerExited{attempt, end.status, last_words(config_.logging.directory / "worker.log", log_offset_)});
 }
 
 void Supervisor::refresh_facts() {

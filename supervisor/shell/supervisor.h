@@ -23,6 +23,7 @@
 #include "supervisor/api/http_server.h"
 #include "supervisor/api/status.h"
 #include "supervisor/core/supervision.h"
+#include "supervisor/shell/children.h"
 #include "supervisor/shell/console.h"
 #include "supervisor/shell/directory_facts.h"
 #include "supervisor/shell/episode_rate.h"
@@ -75,8 +76,8 @@ class Supervisor final : public api::Backend {
   void perform(const core::SaveState&);
   void perform(const core::LeaveDaemon&);
   void launch_settled(LaunchPlan plan);
-  void hear(pid_t sender, const protocol::NotifyMessage& message);
-  void worker_ended(std::int64_t attempt, core::ExitStatus status);
+  bool hear(const Sender& sender, const protocol::NotifyMessage& message);
+  void worker_ended(std::int64_t attempt, const WorkerEnd& end);
   void refresh_facts();
   void facts_arrived(DirectoryFacts facts);
   void judge_exactness();
@@ -113,6 +114,7 @@ class Supervisor final : public api::Backend {
   std::optional<core::Instant> shutdown_asked_;
   int exit_code_ = 0;
 
+  Children children_;
   ServiceManager service_;
   std::unique_ptr<NotifyReceiver> receiver_;
   std::unique_ptr<api::HttpServer> server_;

@@ -7,11 +7,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
+#include <utility>
 
 #include <boost/process/v2/posix/default_launcher.hpp>
 #include <boost/process/v2/process.hpp>
@@ -20,6 +23,8 @@
 #include "common/base/text.h"
 #include "common/base/unique_fd.h"
 #include "common/protocol/worker_contract.h"
+#include "supervisor/shell/lock_holder.h"
+#include "supervisor/shell/stragglers.h"
 
 namespace ts::shell {
 namespace {
@@ -49,8 +54,17 @@ struct CleanChild {
   }
 };
 
+constexpr int kRoundsMax = 24;  // of the sweep: about four seconds
+constexpr std::chrono::milliseconds kPauseMax{250};
+constexpr int kLooksMax = 16;  // within a round, while more come to light
+
 std::string system_reason(int error) {
   return std::strerror(error);
+}
+
+Error cannot_launch(ErrorKind kind, std::string_view stage, const std::string& subject, const std::string& why) {
+  return make_error(
+      kind, "could not launch the worker: " + std::string(stage) + " " + escape_control(subject) + ": " + why + ".");
 }
 
 // Variables that are meant for us and would mislead a child.
@@ -76,40 +90,87 @@ std::vector<std::string> child_environment(const std::map<std::string, std::stri
   return out;
 }
 
+Result<> can_be_run(const std::string& program) {
+  struct stat status {};
+  if (::stat(program.c_str(), &status) != 0 || ::access(program.c_str(), X_OK) != 0) {
+    return cannot_launch(ErrorKind::configuration, "look up", program,
+                         system_reason(errno) + "; build it, or set worker.command");
+  }
+  if (S_ISREG(status.st_mode)) return {};
+  return cannot_launch(ErrorKind::configuration, "look up", program,
+                       (S_ISDIR(status.st_mode) ? system_reason(EISDIR) : "it is no file") + "; set worker.command");
+}
+
 Result<std::string> find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) {
-    if (::access(name.c_str(), X_OK) == 0) return name;
-    return make_error(ErrorKind::configuration, "the worker's program " + escape_control(name) + " cannot be run: " +
-                                                    system_reason(errno) + "; build it, or set worker.command.");
+    if (const auto good = can_be_run(name); !good) return good.error();
+    return name;
   }
   // As execvp(3) looks; Boost.Process's own search would need Boost.Filesystem linked in for this alone.
   const char* path = std::getenv("PATH");
   std::istringstream directories(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path);
   for (std::string directory; std::getline(directories, directory, ':');) {
     const std::string candidate = (directory.empty() ? "." : directory) + "/" + name;
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+    if (can_be_run(candidate)) return candidate;
   }
-  return make_error(ErrorKind::configuration,
-                    "the worker's program " + escape_control(name) + " is not in PATH; set worker.command.");
+  return cannot_launch(ErrorKind::configuration, "look up", name, "it is not in PATH; set worker.command");
+}
+
+// What execve(2) means where its word alone misleads.
+std::string exec_reason(const boost::system::error_code& error) {
+  if (error.value() == ENOENT) {
+    return error.message() +
+           "; the program is there, so its interpreter is not: see its #! line, or its dynamic loader";
+  }
+  if (error.value() == ENOEXEC) {
+    return error.message() + "; it is no program for this machine, and a script needs a #! line";
+  }
+  return error.message();
+}
+
+Launch launch_of(ProcessIdentity leader, const std::map<std::string, std::string>& environment) {
+  std::string text;
+  for (const auto& [name, value] : environment) text += name + "=" + value + '\0';
+  return {std::move(leader), marks_in(text)};
+}
+
+core::ExitStatus exit_status(const siginfo_t& info) {
+  core::ExitStatus status;
+  if (info.si_code == CLD_EXITED) {
+    status.code = info.si_status;
+  } else {
+    status.signal = info.si_status;
+  }
+  return status;
 }
 
 }  // namespace
 
-WorkerProcess::WorkerProcess(asio::io_context& io, ProcessIdentity identity, int pidfd, OnExit on_exit)
-    : identity_(std::move(identity)), pidfd_(io, pidfd), on_exit_(std::move(on_exit)) {
+WorkerProcess::WorkerProcess(asio::io_context& io, Children& children, Launch launch, int pidfd, OomCounters oom,
+                             OnExit on_exit)
+    : children_(children),
+      launch_(std::move(launch)),
+      speakers_(launch_),
+      oom_(std::move(oom)),
+      pidfd_(io, pidfd),
+      timer_(io),
+      on_exit_(std::move(on_exit)) {
+  children_.keep(pid());
   watch();
 }
 
-Result<std::unique_ptr<WorkerProcess>> WorkerProcess::spawn(asio::io_context& io, const WorkerCommand& command,
-                                                            OnExit on_exit) {
+WorkerProcess::~WorkerProcess() {
+  if (on_exit_) children_.release(pid());
+}
+
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::spawn(asio::io_context& io, Children& children,
+                                                            const WorkerCommand& command, OnExit on_exit) {
   const auto program = find_program(command.arguments.front());
   if (!program) return program.error();
   const UniqueFd log(
       ::open(command.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644));
   if (!log) {
-    return make_error(ErrorKind::cannot_write, "could not open the worker's log " +
-                                                   escape_control(command.log_file.string()) + ": " +
-                                                   system_reason(errno) + ".");
+    return cannot_launch(ErrorKind::cannot_write, "open log", command.log_file.string(), system_reason(errno));
   }
   const std::vector<std::string> arguments(command.arguments.begin() + 1, command.arguments.end());
   const std::vector<std::string> environment = child_environment(command.environment);
@@ -120,13 +181,14 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::spawn(asio::io_context& io
   for (const std::string& entry : environment) environment_pointers.push_back(entry.c_str());
   environment_pointers.push_back(nullptr);
   launcher.env = environment_pointers.data();
+  OomCounters oom = OomCounters::read();
   // By its executor: the overload for a context drops the error and throws it (Boost 1.81).
   auto child = launcher(io.get_executor(), error, *program, arguments,
                         process::process_stdio{nullptr, log.get(), log.get()}, CleanChild{});
   if (error) {
-    if (launcher.pid > 0) ::waitpid(launcher.pid, nullptr, 0);  // it ended without having been anybody
-    return make_error(ErrorKind::unavailable, "the worker's program " + escape_control(*program) +
-                                                  " could not be executed: " + error.message() + ".");
+    if (launcher.pid <= 0) return cannot_launch(ErrorKind::unavailable, "fork", *program, error.message());
+    ::waitpid(launcher.pid, nullptr, 0);  // it ended without having been anybody
+    return cannot_launch(ErrorKind::unavailable, "exec", *program, exec_reason(error));
   }
   const pid_t pid = child.id();
   child.detach();
@@ -138,54 +200,98 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::spawn(asio::io_context& io
     ::waitpid(pid, nullptr, 0);
     return make_error(ErrorKind::unavailable, "could not watch the worker: " + system_reason(why) + ".");
   }
-  // A child that is not reaped keeps its number, so its identity can be read even if it is dead already.
-  auto identity = identify_process(pid).value_or(ProcessIdentity{pid, 0, current_boot_id()});
-  return std::unique_ptr<WorkerProcess>(new WorkerProcess(io, std::move(identity), pidfd, std::move(on_exit)));
+  // A child that is not reaped keeps its number, so it can be looked at even if it is dead already.
+  const auto facts = look_at(pid);
+  Launch launch = launch_of({pid, facts ? facts->start_ticks : 0, current_boot_id()}, command.environment);
+  return std::unique_ptr<WorkerProcess>(
+      new WorkerProcess(io, children, std::move(launch), pidfd, std::move(oom), std::move(on_exit)));
 }
 
-Result<std::unique_ptr<WorkerProcess>> WorkerProcess::adopt(asio::io_context& io, const ProcessIdentity& identity,
-                                                            OnExit on_exit) {
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::adopt(asio::io_context& io, Children& children,
+                                                            const ProcessIdentity& identity, OnExit on_exit) {
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, identity.pid, 0)));
   // The identity is compared after the pidfd is open: from then on the number cannot be reused unnoticed.
   if (!pidfd || !is_alive(identity)) {
     return make_error(ErrorKind::not_found, "worker " + std::to_string(identity.pid) + " is no longer there.");
   }
-  return std::unique_ptr<WorkerProcess>(new WorkerProcess(io, identity, pidfd.release(), std::move(on_exit)));
+  Launch launch{identity, marks_of(identity.pid).value_or(core::LaunchMarks{})};
+  return std::unique_ptr<WorkerProcess>(
+      new WorkerProcess(io, children, std::move(launch), pidfd.release(), OomCounters::read(), std::move(on_exit)));
 }
 
 void WorkerProcess::watch() {
   pidfd_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (!error) reap();
+    if (!error) leader_ended();
   });
 }
 
-void WorkerProcess::reap() {
+void WorkerProcess::leader_ended() {
+  ended_ = true;
   siginfo_t info{};
-  const auto id = static_cast<id_t>(identity_.pid);
-  const bool ours = ::waitid(P_PID, id, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-  ::kill(-identity_.pid, SIGKILL);  // the rest of the group, while the zombie still holds its number
-  core::ExitStatus status;
-  if (ours) {
-    ::waitid(P_PID, id, &info, WEXITED | WNOHANG);
-    if (info.si_code == CLD_EXITED) {
-      status.code = info.si_status;
-    } else {
-      status.signal = info.si_status;
-    }
+  ours_ = ::waitid(P_PID, static_cast<id_t>(pid()), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+  if (ours_) {
+    status_ = exit_status(info);
+    status_.out_of_memory = status_.signal == SIGKILL && oom_.have_risen(pid());
+    ::kill(-pid(), SIGKILL);  // the rest of the group at once, while the zombie still holds its number
   }
+  sweep();
+}
+
+// Kills what the worker has left behind, again and again until nothing is left: what is killed takes its time to go,
+// and may have started more meanwhile.
+void WorkerProcess::sweep() {
+  if (sweep_once() || ++rounds_ >= kRoundsMax) return finish();
+  timer_.expires_after(std::min(kPauseMax, std::chrono::milliseconds{1} * (1 << std::min(rounds_, 8))));
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) sweep();
+  });
+}
+
+// True when nothing is left.
+bool WorkerProcess::sweep_once() {
+  for (int look = 0; look < kLooksMax; ++look) {
+    const pid_t self = ::getpid();
+    const LeftBehind left = left_behind(all_processes(), launch_, self, ours_ ? self : 0, children_.kept(), marks_of);
+    const std::size_t known = swept_.size();
+    remaining_.clear();
+    for (const auto* part : {&left.group, &left.stragglers}) {
+      for (const ProcessFacts& process : *part) {
+        kill_exactly(process);
+        remaining_.emplace(process.pid, process.command);
+        if (part == &left.stragglers) swept_.emplace(process.pid, process.command);
+      }
+    }
+    if (left.empty()) return true;
+    if (swept_.size() == known) return false;  // all of them are dying
+  }
+  return false;
+}
+
+void WorkerProcess::finish() {
+  WorkerEnd end{status_, {}};
+  const std::string who = "worker " + std::to_string(pid());
+  if (!swept_.empty()) {
+    end.notes.push_back("Ended what " + who + " had left behind outside of its process group: " + names_of(swept_) +
+                        (status_.code == 0 ? ". A training ends when the process that was launched does, so that one "
+                                             "must stay in the foreground."
+                                           : "."));
+  }
+  if (!remaining_.empty()) {
+    end.notes.push_back("Could not end all that " + who + " has left behind; still there: " + names_of(remaining_) +
+                        ".");
+  }
+  if (ours_) ::waitid(P_PID, static_cast<id_t>(pid()), nullptr, WEXITED | WNOHANG);
+  children_.release(pid());  // from here on the number may be another child's
   // The callback may destroy this object.
-  const OnExit on_exit = std::move(on_exit_);
-  on_exit(status);
+  const OnExit on_exit = std::exchange(on_exit_, nullptr);
+  on_exit(end);
 }
 
 void WorkerProcess::signal(core::Signal signal) {
+  if (ended_) return;  // what is left of it is being swept
   const int number = signal == core::Signal::terminate ? SIGTERM : signal == core::Signal::abort ? SIGABRT : SIGKILL;
-  ::kill(-identity_.pid, number);
-  ::kill(-identity_.pid, SIGCONT);
-}
-
-bool WorkerProcess::owns(pid_t sender) const {
-  return sender == identity_.pid || (sender > 0 && ::getpgid(sender) == identity_.pid);
+  ::kill(-pid(), number);
+  ::kill(-pid(), SIGCONT);
 }
 
 }  // namespace ts::shell

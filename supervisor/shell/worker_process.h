@@ -2,9 +2,12 @@
 //
 // Spawned with Boost.Process v2 into a process group of its own, so that Ctrl+C at the terminal reaches the supervisor
 // alone and a signal from here reaches the whole family. Watched through a pidfd, which works for children and adopted
-// processes alike. When the leader has exited, what is left of its group is killed before the leader is reaped: until
-// then its number cannot be given to anyone else.
+// processes alike. When the leader has exited, what is left of its group and what had left the group
+// (supervisor/shell/stragglers.h) is killed before the leader is reaped: until then its number cannot be given to
+// anyone else. The owner hears of the end when all of that is gone, or after a few seconds if something cannot be
+// ended.
 //
+// Errors: a launch that fails says at which stage: look up, open log, fork, exec.
 // Sources: pidfd_open(2), waitid(2) (WNOWAIT), setpgid(2), kill(2).
 // Ownership: held by unique_ptr; destroying it leaves the process alone. Threading: the io_context's thread.
 #pragma once
@@ -21,7 +24,11 @@
 #include "common/base/process_identity.h"
 #include "common/base/result.h"
 #include "supervisor/core/supervision.h"
+#include "supervisor/shell/children.h"
 #include "supervisor/shell/net.h"
+#include "supervisor/shell/oom.h"
+#include "supervisor/shell/process_tree.h"
+#include "supervisor/shell/speakers.h"
 
 namespace ts::shell {
 
@@ -32,33 +39,52 @@ struct WorkerCommand {
                                                    // outlives us without losing a line
 };
 
+struct WorkerEnd {
+  core::ExitStatus status;
+  std::vector<std::string> notes;  // sentences for the log: what it left behind, and what became of that
+};
+
 class WorkerProcess {
  public:
-  using OnExit = std::function<void(core::ExitStatus)>;
+  using OnExit = std::function<void(const WorkerEnd&)>;
 
-  // `on_exit` is called once, never from within spawn or adopt.
-  static Result<std::unique_ptr<WorkerProcess>> spawn(asio::io_context& io, const WorkerCommand& command,
-                                                      OnExit on_exit);
-  static Result<std::unique_ptr<WorkerProcess>> adopt(asio::io_context& io, const ProcessIdentity& identity,
-                                                      OnExit on_exit);
+  // `on_exit` is called once, never from within spawn or adopt. `children` outlives this.
+  static Result<std::unique_ptr<WorkerProcess>> spawn(asio::io_context& io, Children& children,
+                                                      const WorkerCommand& command, OnExit on_exit);
+  static Result<std::unique_ptr<WorkerProcess>> adopt(asio::io_context& io, Children& children,
+                                                      const ProcessIdentity& identity, OnExit on_exit);
+  ~WorkerProcess();
 
-  pid_t pid() const { return identity_.pid; }
-  const ProcessIdentity& identity() const { return identity_; }
+  pid_t pid() const { return launch_.leader.pid; }
+  const ProcessIdentity& identity() const { return launch_.leader; }
 
   // To the whole group, with SIGCONT besides: a stopped worker cannot act on anything but SIGKILL.
   void signal(core::Signal signal);
 
-  // Whether a message from `sender` may speak for this worker: itself or a member of its process group.
-  bool owns(pid_t sender) const;
+  bool may_speak(const Sender& sender) { return speakers_.may_speak(sender); }
 
  private:
-  WorkerProcess(asio::io_context& io, ProcessIdentity identity, int pidfd, OnExit on_exit);
+  WorkerProcess(asio::io_context& io, Children& children, Launch launch, int pidfd, OomCounters oom, OnExit on_exit);
   void watch();
-  void reap();
+  void leader_ended();
+  void sweep();
+  bool sweep_once();
+  void finish();
 
-  ProcessIdentity identity_;
+  Children& children_;
+  Launch launch_;
+  Speakers speakers_;
+  OomCounters oom_;
   asio::posix::stream_descriptor pidfd_;
+  asio::steady_timer timer_;
   OnExit on_exit_;
+
+  bool ended_ = false;  // the leader; it is a zombie until finish()
+  bool ours_ = false;   // our child
+  core::ExitStatus status_;
+  int rounds_ = 0;
+  std::map<pid_t, std::string> swept_;      // stragglers that were killed
+  std::map<pid_t, std::string> remaining_;  // whatever is there after the latest round
 };
 
 }  // namespace ts::shell

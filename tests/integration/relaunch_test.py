@@ -188,7 +188,7 @@ class GivesUp(RelaunchTest):
                        restart={"max_attempts_without_progress": 2, "cooldown": "10m"})
         supervisor = self.supervise("--exit-when-done")
         status = self.in_state("fatal")
-        self.assertIn("no such program cannot be run: No such file or directory", status["reason"])
+        self.assertIn("no such program: No such file or directory", status["reason"])
         self.assertEqual(set(status["restarts"]), {"exec_failed"})
         supervisor.signal(signal.SIGTERM)
         supervisor.ends(0)

@@ -2,6 +2,7 @@
 #include "supervisor/shell/notify_receiver.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,10 +27,18 @@ std::size_t open_descriptors() {
 class Receiver : public testing::Test {
  protected:
   void SetUp() override {
-    auto bound = NotifyReceiver::bind(io_, directory_ / "notify.sock", [this](pid_t sender, const auto& message) {
-      senders_.push_back(sender);
-      heard_.push_back(message);
-    });
+    auto bound = NotifyReceiver::bind(
+        io_, directory_ / "notify.sock",
+        [this](Notification& said) {
+          senders_.push_back(said.sender);
+          heard_.push_back(said.message);
+          if (keep_) {
+            for (UniqueFd& fd : said.descriptors) kept_.push_back(std::move(fd));
+          }
+          if (receiver_->counts().heard + 1 < flood_until_) send("WATCHDOG=1");
+          return !refuse_;
+        },
+        [this](const std::string& note) { notes_.push_back(note); });
     ASSERT_TRUE(bound) << bound.error().message;
     receiver_ = std::move(*bound);
     sender_.emplace(receiver_->address().c_str());
@@ -37,14 +46,14 @@ class Receiver : public testing::Test {
 
   void send(std::string_view text) { sender_->send_text(text); }
 
-  // With `count` descriptors along.
-  void send_descriptors(const std::string& text, std::size_t count) {
+  // With `count` descriptors along, each for /dev/null or for what is given.
+  void send_descriptors(const std::string& text, std::size_t count, int given = -1) {
     const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     receiver_->address().copy(address.sun_path, sizeof address.sun_path - 1);
     const UniqueFd passed(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    std::vector<int> fds(count, passed.get());
+    std::vector<int> fds(count, given < 0 ? passed.get() : given);
     std::vector<char> control(CMSG_SPACE(sizeof(int) * count));
     iovec part{const_cast<char*>(text.data()), text.size()};
     msghdr header{};
@@ -64,7 +73,12 @@ class Receiver : public testing::Test {
 
   TempDirectory directory_;
   asio::io_context io_{1};
-  std::vector<pid_t> senders_;
+  std::uint64_t flood_until_ = 0;
+  bool refuse_ = false;
+  bool keep_ = false;
+  std::vector<UniqueFd> kept_;
+  std::vector<std::string> notes_;
+  std::vector<Sender> senders_;
   std::vector<protocol::NotifyMessage> heard_;
   std::unique_ptr<NotifyReceiver> receiver_;
   std::optional<protocol::NotifySender> sender_;
@@ -76,8 +90,10 @@ TEST_F(Receiver, HearsWhatIsSentAndByWhom) {
   ASSERT_EQ(heard_.size(), 1U);
   EXPECT_TRUE(heard_[0].ready);
   EXPECT_EQ(heard_[0].episode, 250);
-  EXPECT_EQ(senders_[0], ::getpid());  // the kernel says so
-  EXPECT_EQ(receiver_->dropped(), 0U);
+  EXPECT_EQ(senders_[0].pid, ::getpid());  // the kernel says so
+  EXPECT_EQ(senders_[0].uid, ::getuid());
+  EXPECT_EQ(receiver_->counts().heard, 1U);
+  EXPECT_EQ(receiver_->counts().dropped(), 0U);
 }
 
 TEST_F(Receiver, WakesTheLoop) {
@@ -104,11 +120,118 @@ TEST_F(Receiver, DropsAndCountsWhatIsTooLongOrMalformed) {
   send(std::string(200'000, 'y'));
   receiver_->drain();
   EXPECT_TRUE(heard_.empty());
-  EXPECT_GE(receiver_->dropped(), 2U);
+  EXPECT_EQ(receiver_->counts().malformed, 1U);
+  EXPECT_GE(receiver_->counts().truncated, 1U);
   send("STATUS=" + std::string(4096 - 7, 'x'));  // exactly as much as fits
   receiver_->drain();
   ASSERT_EQ(heard_.size(), 1U);
   EXPECT_EQ(heard_[0].status->size(), 4089U);
+}
+
+TEST_F(Receiver, SaysEachKindOnceForEachAttemptAndByWhom) {
+  for (int attempt = 1; attempt <= 2; ++attempt) {
+    receiver_->begin_attempt();
+    notes_.clear();
+    for (int i = 0; i < 3; ++i) {
+      send(std::string_view("\0\0", 2));
+      send("STATUS=" + std::string(5000, 'x'));
+      receiver_->drain();
+    }
+    ASSERT_EQ(notes_.size(), 2U);
+    const std::string who =
+        "process " + std::to_string(::getpid()) + " (supervisor_test) of user " + std::to_string(::getuid());
+    for (const std::string& note : notes_) EXPECT_NE(note.find(who), std::string::npos) << note;
+  }
+  EXPECT_EQ(receiver_->counts().malformed, 6U);
+  EXPECT_EQ(receiver_->counts().truncated, 6U);
+}
+
+TEST_F(Receiver, CountsWhatItsOwnerRefuses) {
+  refuse_ = true;
+  send("READY=1");
+  send("READY=1");
+  receiver_->drain();
+  EXPECT_EQ(receiver_->counts().foreign, 2U);
+  EXPECT_EQ(receiver_->counts().heard, 0U);
+  ASSERT_EQ(notes_.size(), 1U);
+  EXPECT_NE(notes_[0].find("not of the worker"), std::string::npos);
+}
+
+TEST_F(Receiver, HandsOverOneDescriptorThatIsMeantToBeKept) {
+  send("READY=1");
+  receiver_->drain();
+  const std::size_t before = open_descriptors();
+  send_descriptors("X_TRAINER_EPISODE=3\nFDSTORE=1\nFDNAME=snapshot", 1);
+  receiver_->drain();
+  EXPECT_EQ(open_descriptors(), before) << "the handler did not keep it";
+  keep_ = true;
+  send_descriptors("FDSTORE=1\nFDNAME=snapshot", 1);
+  receiver_->drain();
+  ASSERT_EQ(kept_.size(), 1U);
+  EXPECT_EQ(open_descriptors(), before + 1);
+  EXPECT_NE(::fcntl(kept_[0].get(), F_GETFD) & FD_CLOEXEC, 0);
+  EXPECT_EQ(receiver_->counts().stray_descriptors, 0U);
+  send_descriptors("FDSTORE=1", 2);   // more than one
+  send_descriptors("FDSTORE=10", 1);  // something else
+  send_descriptors("XFDSTORE=1", 1);
+  receiver_->drain();
+  EXPECT_EQ(kept_.size(), 1U);
+  EXPECT_EQ(open_descriptors(), before + 1);
+  EXPECT_EQ(receiver_->counts().stray_descriptors, 4U);
+  EXPECT_EQ(receiver_->counts().heard, 6U) << "the messages themselves count";
+  EXPECT_EQ(notes_.size(), 1U);
+}
+
+// As sd_notify_barrier(3): the sender waits for the other end of a pipe to be closed.
+TEST_F(Receiver, EndsABarrierAfterEverythingBeforeIt) {
+  for (const auto* text : {"BARRIER=1", "BARRIER=1\n"}) {
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const UniqueFd reader(ends[0]);
+    UniqueFd writer(ends[1]);
+    pollfd waiting{reader.get(), 0, 0};
+    heard_.clear();
+    send("X_TRAINER_STEP=1");
+    send_descriptors(text, 1, writer.get());
+    writer.reset();
+    EXPECT_EQ(::poll(&waiting, 1, 0), 0) << "it ended before it was read";
+    receiver_->drain();
+    EXPECT_EQ(::poll(&waiting, 1, 0), 1);
+    EXPECT_EQ(heard_.size(), 1U) << "a barrier is no sign of life";
+  }
+  EXPECT_EQ(receiver_->counts().malformed, 0U);
+  const std::size_t before = open_descriptors();
+  send_descriptors("BARRIER=1\nREADY=1", 1);
+  send_descriptors("BARRIER=1", 2);
+  send("BARRIER=1");
+  heard_.clear();
+  receiver_->drain();
+  EXPECT_TRUE(heard_.empty());
+  EXPECT_EQ(receiver_->counts().malformed, 3U);
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+// P7: the worst flood there is: for each message that is read there is another one at once, so that a receiver that
+// reads until nothing is left does not come back. (A real one: tests/integration/processes_test.py.)
+TEST_F(Receiver, LeavesTheLoopItsOtherWorkInAFlood) {
+  constexpr std::uint64_t kMessages = 100'000;
+  constexpr std::uint64_t kTurnMax = 1000;
+  flood_until_ = kMessages;
+  std::uint64_t other_work = 0;
+  std::function<void()> work = [&] {
+    ++other_work;
+    heard_.clear();
+    senders_.clear();
+    if (receiver_->counts().heard < kMessages) asio::post(io_, work);
+  };
+  asio::post(io_, work);
+  send("WATCHDOG=1");
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{50};
+  while (receiver_->counts().heard < kMessages && std::chrono::steady_clock::now() < until) {
+    io_.run_one_for(std::chrono::seconds{1});
+  }
+  EXPECT_EQ(receiver_->counts().heard, kMessages);
+  EXPECT_GE(other_work, kMessages / kTurnMax);
 }
 
 TEST_F(Receiver, ClosesDescriptorsThatNobodyAskedFor) {
@@ -138,12 +261,13 @@ TEST_F(Receiver, IsForItsOwnUserOnlyAndLeavesNothingBehind) {
 
 TEST_F(Receiver, ReplacesADeadOnesSocketButNothingElse) {
   const std::string address = receiver_->address();
-  const auto ignore = [](pid_t, const protocol::NotifyMessage&) {};
-  ASSERT_TRUE(NotifyReceiver::bind(io_, address, ignore));
+  const auto ignore = [](Notification&) { return true; };
+  const auto unsaid = [](const std::string&) {};
+  ASSERT_TRUE(NotifyReceiver::bind(io_, address, ignore, unsaid));
   write_text(address, "precious");
-  ASSERT_FALSE(NotifyReceiver::bind(io_, address, ignore));
+  ASSERT_FALSE(NotifyReceiver::bind(io_, address, ignore, unsaid));
   EXPECT_EQ(read_text(address), "precious");
-  const auto refused = NotifyReceiver::bind(io_, directory_ / std::string(120, 'x'), ignore);
+  const auto refused = NotifyReceiver::bind(io_, directory_ / std::string(120, 'x'), ignore, unsaid);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("supervisor.state_directory"), std::string::npos);
 }

@@ -2,6 +2,7 @@
 #include "supervisor/shell/worker_process.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,9 +21,13 @@ class Process : public testing::Test {
  protected:
   WorkerCommand shell(const std::string& script) { return {{"/bin/sh", "-c", script}, {}, directory_ / "worker.log"}; }
   void spawn(const WorkerCommand& command) {
-    auto spawned = WorkerProcess::spawn(io_, command, [this](ExitStatus status) { ended_.push_back(status); });
+    auto spawned = WorkerProcess::spawn(io_, children_, command, [this](const WorkerEnd& end) { note(end); });
     ASSERT_TRUE(spawned) << spawned.error().message;
     worker_ = std::move(*spawned);
+  }
+  void note(const WorkerEnd& end) {
+    ended_.push_back(end.status);
+    notes_ = end.notes;
   }
   ExitStatus wait() {
     io_.restart();
@@ -52,15 +57,17 @@ class Process : public testing::Test {
 
   TempDirectory directory_;
   asio::io_context io_{1};
+  Children children_{io_};
   std::vector<ExitStatus> ended_;
+  std::vector<std::string> notes_;
   std::unique_ptr<WorkerProcess> worker_;
 };
 
 ExitStatus code(int number) {
-  return {number, std::nullopt};
+  return {number, std::nullopt, false};
 }
 ExitStatus signal_number(int number) {
-  return {std::nullopt, number};
+  return {std::nullopt, number, false};
 }
 
 TEST_F(Process, EndsWithItsCodeOrItsSignalAndTheTwoAreToldApart) {
@@ -136,10 +143,10 @@ TEST_F(Process, IsInAGroupOfItsOwnAndTheGroupGoesWithIt) {
   const pid_t child = std::stoi(output().substr(6));
   EXPECT_EQ(::getpgid(worker_->pid()), worker_->pid());
   EXPECT_EQ(::getpgid(child), worker_->pid());
-  EXPECT_TRUE(worker_->owns(child));
-  EXPECT_TRUE(worker_->owns(worker_->pid()));
-  EXPECT_FALSE(worker_->owns(::getpid()));
-  EXPECT_FALSE(worker_->owns(0));
+  EXPECT_TRUE(worker_->may_speak({child, ::getuid()}));
+  EXPECT_TRUE(worker_->may_speak({worker_->pid(), ::getuid()}));
+  EXPECT_FALSE(worker_->may_speak({::getpid(), ::getuid()}));
+  EXPECT_FALSE(worker_->may_speak({0, ::getuid()}));
   ::kill(worker_->pid(), SIGKILL);  // the leader alone
   EXPECT_EQ(wait(), signal_number(SIGKILL));
   EXPECT_TRUE(is_gone(child));
@@ -172,16 +179,29 @@ TEST_F(Process, ThatCannotBeExecutedIsAnErrorThatNamesIt) {
              "\x7f"
              "ELF nonsense");
   std::filesystem::permissions(directory_ / "no_format", std::filesystem::perms::owner_all);
-  for (const std::string& program : {std::string("/no/such/program"), std::string("no-such-program-in-path"),
-                                     (directory_ / "not_executable").string(), (directory_ / "no_format").string()}) {
-    const auto spawned = WorkerProcess::spawn(io_, {{program}, {}, directory_ / "worker.log"}, [](ExitStatus) {});
+  write_text(directory_ / "no_interpreter", "#!/no/such/interpreter\n");
+  std::filesystem::permissions(directory_ / "no_interpreter", std::filesystem::perms::owner_all);
+  std::filesystem::create_directory(directory_ / "folder");
+  const std::pair<std::string, std::string> cases[] = {
+      {"/no/such/program", "look up /no/such/program: No such file or directory;"},
+      {"no-such-program-in-path", "look up no-such-program-in-path: it is not in PATH;"},
+      {(directory_ / "folder").string(), "folder: Is a directory;"},
+      {(directory_ / "not_executable").string(), "not_executable: Permission denied;"},
+      {(directory_ / "no_format").string(), "no_format: Exec format error;"},
+      {(directory_ / "no_interpreter").string(), "no_interpreter: No such file or directory; the program is there"}};
+  for (const auto& [program, why] : cases) {
+    const auto spawned =
+        WorkerProcess::spawn(io_, children_, {{program}, {}, directory_ / "worker.log"}, [](const WorkerEnd&) {});
     ASSERT_FALSE(spawned) << program;
     EXPECT_NE(spawned.error().message.find(program), std::string::npos) << spawned.error().message;
+    EXPECT_NE(spawned.error().message.find(why), std::string::npos) << spawned.error().message;
   }
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "a half-made child is left";
-  const auto no_log = WorkerProcess::spawn(io_, {{"true"}, {}, directory_ / "no/such/log"}, [](ExitStatus) {});
+  const auto no_log =
+      WorkerProcess::spawn(io_, children_, {{"true"}, {}, directory_ / "no/such/log"}, [](const WorkerEnd&) {});
   ASSERT_FALSE(no_log);
   EXPECT_EQ(no_log.error().kind, ErrorKind::cannot_write);
+  EXPECT_NE(no_log.error().message.find("open log"), std::string::npos) << no_log.error().message;
 }
 
 TEST_F(Process, IsFoundInThePath) {
@@ -199,12 +219,12 @@ TEST_F(Process, IsAdoptedByItsIdentityAndByNoOther) {
   ++other_start.start_ticks;
   ProcessIdentity other_boot = identity;
   other_boot.boot_id = "another boot";
-  const auto ignore = [](ExitStatus) {};
-  EXPECT_FALSE(WorkerProcess::adopt(io_, other_start, ignore));
-  EXPECT_FALSE(WorkerProcess::adopt(io_, other_boot, ignore));
-  EXPECT_FALSE(WorkerProcess::adopt(io_, ProcessIdentity{1 << 30, 1, identity.boot_id}, ignore));
+  const auto ignore = [](const WorkerEnd&) {};
+  EXPECT_FALSE(WorkerProcess::adopt(io_, children_, other_start, ignore));
+  EXPECT_FALSE(WorkerProcess::adopt(io_, children_, other_boot, ignore));
+  EXPECT_FALSE(WorkerProcess::adopt(io_, children_, ProcessIdentity{1 << 30, 1, identity.boot_id}, ignore));
   ASSERT_TRUE(is_alive(identity)) << "a refusal hurt it";
-  auto adopted = WorkerProcess::adopt(io_, identity, [this](ExitStatus status) { ended_.push_back(status); });
+  auto adopted = WorkerProcess::adopt(io_, children_, identity, [this](const WorkerEnd& end) { note(end); });
   ASSERT_TRUE(adopted) << adopted.error().message;
   worker_ = std::move(*adopted);
   worker_->signal(core::Signal::kill);
@@ -213,12 +233,13 @@ TEST_F(Process, IsAdoptedByItsIdentityAndByNoOther) {
 
 // As after the supervisor's own death: the worker is nobody's child here, and how it ended nobody can tell.
 TEST_F(Process, ThatIsNotOurChildIsWatchedAllTheSame) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
   const auto pid_file = directory_ / "pid";
   ASSERT_EQ(::system(("setsid sh -c 'sleep 1000 & echo $! > " + pid_file.string() + "'").c_str()), 0);
   const pid_t pid = std::stoi(read_text(pid_file));
   const auto identity = identify_process(pid);
   ASSERT_TRUE(identity);
-  auto adopted = WorkerProcess::adopt(io_, *identity, [this](ExitStatus status) { ended_.push_back(status); });
+  auto adopted = WorkerProcess::adopt(io_, children_, *identity, [this](const WorkerEnd& end) { note(end); });
   ASSERT_TRUE(adopted);
   worker_ = std::move(*adopted);
   ::kill(pid, SIGKILL);

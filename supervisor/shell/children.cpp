@@ -1,0 +1,38 @@
+#include "supervisor/shell/children.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+namespace ts::shell {
+
+Children::Children(asio::io_context& io) : ended_(io, SIGCHLD) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);  // cannot fail on any Linux that we build for (3.4)
+  wait();
+}
+
+void Children::release(pid_t pid) {
+  kept_.erase(pid);
+  reap_orphans();
+}
+
+void Children::wait() {
+  ended_.async_wait([this](const boost::system::error_code& error, int) {
+    if (error) return;
+    reap_orphans();
+    wait();
+  });
+}
+
+void Children::reap_orphans() {
+  // The kernel shows one that has ended at a time. A kept one hides those behind it until it is released, which comes
+  // soon after its end.
+  while (true) {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
+    if (kept_.contains(info.si_pid)) return;
+    ::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
+  }
+}
+
+}  // namespace ts::shell

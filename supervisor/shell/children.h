@@ -1,0 +1,38 @@
+// Our child processes: the ones we started and wait for, and the orphans that the kernel gives us.
+//
+// The daemon is a child subreaper: what a worker's descendants leave behind becomes our child instead of init's, so it
+// can be found, ended and reaped. Orphans that end are reaped as soon as the kernel says so. Whoever starts a process
+// here keeps() it until it has waited for it, which protects it twice: its exit status is not taken from under its
+// starter, and neither it nor anything below it is ever swept (supervisor/shell/stragglers.h).
+//
+// Sources: prctl(2), PR_SET_CHILD_SUBREAPER; waitid(2).
+// Ownership: the io_context outlives it; one for each process. Threading: the io_context's thread, on which every child
+// is started too: between its start and keep() no orphan is reaped.
+#pragma once
+
+#include <sys/types.h>
+
+#include <set>
+
+#include "supervisor/shell/net.h"
+
+namespace ts::shell {
+
+class Children {
+ public:
+  explicit Children(asio::io_context& io);
+
+  void keep(pid_t pid) { kept_.insert(pid); }
+  // Waited for, or left alone: what has ended meanwhile behind it is reaped.
+  void release(pid_t pid);
+  const std::set<pid_t>& kept() const { return kept_; }
+
+ private:
+  void wait();
+  void reap_orphans();
+
+  asio::signal_set ended_;
+  std::set<pid_t> kept_;
+};
+
+}  // namespace ts::shell

@@ -1,0 +1,58 @@
+// Processes and their parents as /proc shows them, and which of them belong to one launch of a worker.
+//
+// A number alone says little, since the kernel gives it out again: a process here is its number and its start time, and
+// a parent that is younger than its child is somebody else who was given the number.
+//
+// Source: proc(5), /proc/PID/stat. Threading: plain functions; blocking, but only on /proc.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/process_identity.h"
+#include "supervisor/core/lock_holder.h"
+
+namespace ts::shell {
+
+struct ProcessFacts {
+  pid_t pid = 0;
+  pid_t parent = 0;
+  pid_t group = 0;
+  std::uint64_t start_ticks = 0;
+  bool ended = false;   // a zombie, or on its way there
+  std::string command;  // at most 15 bytes, as the kernel keeps it
+};
+
+// From the text of /proc/PID/stat. Pure.
+std::optional<ProcessFacts> facts_from_stat(std::string_view stat);
+
+std::optional<ProcessFacts> look_at(pid_t pid);
+
+using ProcessTable = std::map<pid_t, ProcessFacts>;
+
+// Everything that runs, as of about now.
+ProcessTable all_processes();
+
+// One launch of a worker: the process that was started, and what it was told in its environment.
+struct Launch {
+  ProcessIdentity leader;
+  core::LaunchMarks marks;  // with an empty run_id where they are not known
+};
+
+// Whether an environment's marks are those of this launch: same run, same attempt, same supervisor's socket. Pure.
+bool bears_marks_of(const Launch& launch, const std::optional<core::LaunchMarks>& marks);
+
+enum class Descent { yes, no, unknown };  // unknown: an ancestor has gone in between
+
+// Whether `from` has `ancestor` among its parents, asked of `look`. It ends at `top` (ourselves), at init, or after
+// more generations than anybody has. Pure but for `look`.
+Descent descends(const ProcessFacts& from, const ProcessIdentity& ancestor, pid_t top,
+                 const std::function<std::optional<ProcessFacts>(pid_t)>& look);
+
+}  // namespace ts::shell
