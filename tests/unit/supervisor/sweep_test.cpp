@@ -66,7 +66,7 @@ TEST_F(Sweep, EndsADaemonAndSaysWhich) {
   EXPECT_EQ(ended_->status.code, 5);
   EXPECT_FALSE(is_there(pid));
   ASSERT_EQ(ended_->notes.size(), 1U);
-  EXPECT_NE(ended_->notes[0].find(std::to_string(pid) + " (sleep)"), std::string::npos) << ended_->notes[0];
+  EXPECT_NE(ended_->notes[0].find("process " + std::to_string(pid) + " ("), std::string::npos) << ended_->notes[0];
 }
 
 TEST_F(Sweep, EndsOneThatIgnoresEverySignalItCan) {
