@@ -10,7 +10,7 @@
 namespace ts::core {
 namespace {
 
-constexpr std::array<std::pair<Cause, std::string_view>, 15> kCauses = {{
+constexpr std::array<std::pair<Cause, std::string_view>, 17> kCauses = {{
     {Cause::finished, "finished"},
     {Cause::interrupted, "interrupted"},
     {Cause::asked, "asked"},
@@ -20,6 +20,8 @@ constexpr std::array<std::pair<Cause, std::string_view>, 15> kCauses = {{
     {Cause::error_exit, "error_exit"},
     {Cause::start_timeout, "start_timeout"},
     {Cause::heartbeat_lost, "heartbeat_lost"},
+    {Cause::no_progress, "no_progress"},
+    {Cause::wrong_resume, "wrong_resume"},
     {Cause::bad_configuration, "bad_configuration"},
     {Cause::bad_data, "bad_data"},
     {Cause::cannot_save, "cannot_save"},
@@ -96,6 +98,22 @@ Cause classify(const ExitStatus& status) {
     case protocol::ExitCode::configuration: return Cause::bad_configuration;
   }
   return Cause::error_exit;
+}
+
+bool may_be_poison(Cause cause, const ExitStatus& status) {
+  switch (cause) {
+    case Cause::crash: {
+      static constexpr std::array<int, 8> kOwnFaults = {4, 5,  6,  7,
+                                                        8, 11, 24, 31};  // ILL TRAP ABRT BUS FPE SEGV XCPU SYS
+      return status.signal && std::find(kOwnFaults.begin(), kOwnFaults.end(), *status.signal) != kOwnFaults.end();
+    }
+    case Cause::out_of_memory:
+    case Cause::error_exit:
+    case Cause::start_timeout:
+    case Cause::heartbeat_lost:
+    case Cause::no_progress: return true;
+    default: return false;
+  }
 }
 
 bool is_permanent(Cause cause) {

@@ -21,6 +21,8 @@ enum class Cause {
   error_exit,         // any other exit status
   start_timeout,      // no READY=1 in time
   heartbeat_lost,     // silent too long
+  no_progress,        // alive, but its training stood still for too long
+  wrong_resume,       // it resumed elsewhere than it was told
   bad_configuration,  // exit 78
   bad_data,           // exit 65
   cannot_save,        // exit 74
@@ -46,6 +48,10 @@ std::string describe(const ExitStatus& status);
 
 // The cause of an end that nobody here asked for.
 Cause classify(const ExitStatus& status);
+
+// Whether such an end, before anything was achieved, speaks against what the worker was started from. A signal that a
+// faulty program does not get by itself (SIGKILL, SIGTERM, …) was sent by somebody; a full disk is nobody's fault.
+bool may_be_poison(Cause cause, const ExitStatus& status);
 
 // Trying again cannot help: the configuration or the data must change first.
 bool is_permanent(Cause cause);

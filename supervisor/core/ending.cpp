@@ -6,20 +6,33 @@
 #include "supervisor/core/step.h"
 
 namespace ts::core {
-namespace {
-
-// Nobody means to be silent for longer, and a number that a hostile worker makes up must not overflow the clock.
-constexpr std::chrono::hours kExtensionMax{24 * 365};
-constexpr int kStopExtensionFactor = 10;  // of stop_timeout
-
-}  // namespace
 
 void Step::end_worker(Cause cause, std::string reason) {
   s().stop_cause = cause;
+  s().clocks.suspected.reset();
+  if (cause == Cause::asked) {
+    s().stop_step = StopStep::terminate;
+    enter(Phase::stopping, std::move(reason), policy_.stop_timeout);
+    act(SignalWorker{Signal::terminate});
+    return;
+  }
+  // Once a signal is sent, what it was doing is gone.
+  s().stop_step = StopStep::evidence;
+  enter(Phase::stopping, reason, policy_.evidence);
+  act(GatherEvidence{s().attempt, cause, std::move(reason)});
+}
+
+void Step::terminate(std::string reason) {
   s().stop_step = StopStep::terminate;
-  const bool asked = cause == Cause::asked;
-  enter(Phase::stopping, std::move(reason), asked ? policy_.stop_timeout : policy_.hang_grace);
+  enter(Phase::stopping, std::move(reason), policy_.hang_grace);
   act(SignalWorker{Signal::terminate});
+}
+
+void Step::operator()(const EvidenceGathered& event) {
+  const bool awaited = s().phase == Phase::stopping && s().has_process() && s().stop_step == StopStep::evidence;
+  if (!awaited || event.attempt != s().attempt) return;
+  terminate("sending SIGTERM to worker " + std::to_string(s().pid) + " (" + std::string(to_string(s().stop_cause)) +
+            ")" + (event.where.empty() ? "" : "; what it was doing is in " + event.where));
 }
 
 void Step::escalate() {
@@ -29,6 +42,8 @@ void Step::escalate() {
     act(SignalWorker{signal});
   };
   switch (s().stop_step) {
+    case StopStep::evidence:
+      return terminate("gathering evidence took too long; sending SIGTERM to worker " + std::to_string(s().pid));
     case StopStep::terminate:
       return go_on(StopStep::abort, " did not end after SIGTERM; sending SIGABRT", policy_.abort_grace, Signal::abort);
     case StopStep::abort:
@@ -43,30 +58,44 @@ void Step::escalate() {
   if (s().shutting_down) act(LeaveDaemon{});  // the next supervisor finds it by what was saved about it
 }
 
-// Later, never earlier. A worker that is being ended gets more time for its last save only when it was asked to stop,
-// and not for ever.
-void Step::extend_deadline(std::chrono::microseconds wanted) {
-  Instant extended = now_ + std::min<std::chrono::microseconds>(wanted, kExtensionMax);
-  if (s().phase == Phase::stopping) {
-    if (s().stop_cause != Cause::asked || s().stop_step != StopStep::terminate) return;
-    extended = std::min<Instant>(extended, s().since + kStopExtensionFactor * policy_.stop_timeout);
-  }
-  s().deadline = std::max(*s().deadline, extended);
-}
-
 void Step::operator()(const WorkerExited& event) {
   if (!s().has_process() || event.attempt != s().attempt) return;
   const std::string what = "worker " + std::to_string(s().pid) + " " + describe(event.status);
   const Cause own = classify(event.status);
   // A worker that we were ending ended because of that, unless it says that the training is done.
-  const Cause cause = s().phase == Phase::stopping && own != Cause::finished ? s().stop_cause : own;
+  const bool being_ended = s().phase == Phase::stopping;
+  // Whoever finishes says READY first. (Else a program that forks away, or does nothing at all, would be a success.)
+  const bool done_nothing = s().phase == Phase::starting && own == Cause::finished;
+  const Cause cause = being_ended && own != Cause::finished ? s().stop_cause : done_nothing ? Cause::error_exit : own;
+  if (!being_ended) s().stop_cause = own;
   s().pid = 0;
-  after_end(cause, own, what, event.last_words.empty() ? "" : ". Its last words: " + event.last_words);
+  settle_end({cause, event.status, what + (done_nothing ? " before it was ready" : ""),
+              event.last_words.empty() ? "" : ". Its last words: " + event.last_words});
 }
 
-void Step::after_end(Cause cause, Cause own, const std::string& what, const std::string& last_words) {
+// What was in the memory of one that did not save it itself comes first.
+void Step::settle_end(Ending ending) {
+  const Cause own = classify(ending.status);
+  if (s().snapshot == 0 || own == Cause::finished || own == Cause::interrupted) return after_end(ending);
+  enter(Phase::stopping, ending.what + "; saving episode " + std::to_string(s().snapshot) + ", which it left in memory",
+        policy_.notice);
+  act(RescueSnapshot{s().attempt});
+  s().ending = std::move(ending);
+}
+
+void Step::operator()(const RescueSettled& event) {
+  if (!s().ending || event.attempt != s().attempt) return;
+  Ending ending = *std::exchange(s().ending, std::nullopt);
+  s().snapshot = 0;
+  if (!event.what.empty()) ending.what += "; " + event.what;
+  after_end(ending);
+}
+
+void Step::after_end(const Ending& ending) {
+  const auto& [cause, status, what, last_words] = ending;
+  const Cause own = classify(status);
   // Only a wish that came while it ran: one that died while carrying a wish out is an incident like any other (P10).
-  const bool ended_as_asked = s().phase == Phase::stopping && s().stop_cause == Cause::asked;
+  const bool ended_as_asked = s().stop_cause == Cause::asked;
   const bool goes_elsewhere =
       ended_as_asked && s().desired == Desired::up && s().next_launch.kind != LaunchFrom::Kind::newest;
   if (cause == Cause::finished && !goes_elsewhere) {
@@ -106,7 +135,19 @@ void Step::after_end(Cause cause, Cause own, const std::string& what, const std:
     launch(what + "; starting " + attempt_name(s().attempt + 1) + " as asked");
     return;
   }
+  count_against_resume_point(ending);
   incident(cause, what, last_words);
+}
+
+// A resume point is condemned by those who die before they complete an episode from it, in a row.
+void Step::count_against_resume_point(const Ending& ending) {
+  const ResumePoint& from = s().resume;
+  const bool achieved = s().progress.episode > from.episode;
+  if (from.path.empty() || from.foreign || achieved || s().stopped_outside) return;
+  // However it was ended, what counts is what it was ended for.
+  if (!may_be_poison(ending.cause, ending.status)) return;
+  if (s().poison.episode != from.episode) s().poison = {from.episode, 0};
+  ++s().poison.deaths;
 }
 
 // How far a worker that says that it is done has come: by what it was launched for, whatever the configuration says by
@@ -123,28 +164,30 @@ void Step::incident(Cause cause, const std::string& what, const std::string& las
   ++s().incidents;
   s().last_cause = cause;
   const std::string named = what + " (" + std::string(to_string(cause)) + ")";
+  const auto decide = [&](const std::string& decision) {
+    act(RecordIncident{s().attempt, cause, what, decision});
+    return named + "; " + decision + last_words;
+  };
   if (is_permanent(cause)) {
     s().next_launch = {};
-    enter(Phase::fatal, named + "; it would fail the same way again, so it is not retried" + last_words);
+    enter(Phase::fatal, decide("it would fail the same way again, so it is not retried"));
     act(SaveState{});
     return;
   }
+  const std::string in_a_row = std::to_string(s().incidents);
   if (s().incidents > policy_.max_attempts_without_progress) {
     enter(Phase::fatal,
-          named + "; " + std::to_string(s().incidents) + " attempts in a row got no further; trying again in " +
-              human_duration(policy_.cooldown) + last_words,
+          decide(in_a_row + " attempts in a row got no further; trying again in " + human_duration(policy_.cooldown)),
           policy_.cooldown);
     act(SaveState{});
     return;
   }
   const Duration delay = restart_delay(s().incidents, policy_, spread_from(static_cast<std::uint64_t>(s().attempt)));
   if (delay == Duration::zero()) {
-    launch(named + "; relaunching at once" + last_words);
+    launch(decide("relaunching at once"));
     return;
   }
-  enter(Phase::backoff,
-        named + "; " + std::to_string(s().incidents) + " in a row without progress, relaunching in " +
-            human_duration(delay) + last_words,
+  enter(Phase::backoff, decide(in_a_row + " in a row without progress, relaunching in " + human_duration(delay)),
         delay);
   act(SaveState{});
 }
@@ -152,15 +195,15 @@ void Step::incident(Cause cause, const std::string& what, const std::string& las
 void Step::operator()(const DeadlinePassed&) {
   if (!s().deadline || now_ < *s().deadline) return;
   const std::string who = "worker " + std::to_string(s().pid);
-  const auto silence = std::chrono::duration_cast<Duration>(now_ - s().last_heard);
   switch (s().phase) {
     case Phase::starting:
-      return end_worker(Cause::start_timeout,
-                        who + " was not ready within " + human_duration(policy_.startup_timeout) + "; ending it");
-    case Phase::running:
-      return end_worker(Cause::heartbeat_lost,
-                        who + " sent no heartbeat for " + human_duration(silence) + "; ending it");
-    case Phase::stopping: escalate(); return;
+      if (!s().has_process()) return say_still_waiting("settling where to resume");
+      if (s().clocks.suspected) return judge({false, false, "it could not be looked at"});
+      return suspect(Cause::start_timeout, who + " was not ready within " + human_duration(policy_.startup_timeout));
+    case Phase::running: return running_deadline();
+    case Phase::stopping:
+      if (!s().has_process()) return say_still_waiting("saving what the worker left in memory");
+      return escalate();
     case Phase::backoff: launch(attempt_name(s().attempt + 1) + ", after the wait"); return;
     case Phase::fatal:
       s().incidents = 0;

@@ -15,7 +15,8 @@ namespace ts::core {
 // One call of step: the state under change and what has been decided so far.
 class Step {
  public:
-  Step(State state, Instant now, const Policy& policy) : t_{std::move(state), {}, {}}, now_(now), policy_(policy) {}
+  Step(State state, Instant now, const Policy& policy)
+      : t_{std::move(state), {}, {}, false}, now_(now), policy_(policy) {}
 
   Transition take() { return std::move(t_); }
 
@@ -30,20 +31,40 @@ class Step {
   void operator()(const WorkerAdopted& event);
   void operator()(const MessageReceived& event);
   void operator()(const WorkerExited& event);
+  void operator()(const WorkerInspected& event);
+  void operator()(const EvidenceGathered& event);
+  void operator()(const RescueSettled& event);
   void operator()(const DeadlinePassed&);
 
  private:
   // The only place that changes the phase.
   void enter(Phase phase, std::string reason, std::optional<Duration> wait = std::nullopt);
   void launch(std::string reason);
-  void end_worker(Cause cause, std::string reason);
-  void escalate();
-  void after_end(Cause cause, Cause own, const std::string& what, const std::string& last_words);
-  std::int64_t reached_goal() const;
-  void incident(Cause cause, const std::string& what, const std::string& last_words = {});
-  void arm_heartbeat();
+  void say_still_waiting(const std::string& what);
+
+  // running.cpp: a worker that is being watched
+  void begin_running(std::string reason);
+  void arm();
+  bool note_progress(const protocol::NotifyMessage& message);
+  bool resumed_elsewhere(const protocol::NotifyMessage& message);
+  void keep_clocks(const protocol::NotifyMessage& message, std::optional<protocol::Phase> phase_before, bool advanced);
+  void restart_progress_clock(bool advanced);
+  void note_durable(const protocol::NotifyMessage& message, bool advanced);
   void extend_deadline(std::chrono::microseconds wanted);
-  void note_progress(const protocol::NotifyMessage& message);
+  void running_deadline();
+  void suspect(Cause cause, std::string what);
+  void judge(const Inspection& seen);
+  protocol::Phase phase_of_worker() const { return t_.state.progress.phase.value_or(protocol::Phase::train); }
+
+  // ending.cpp: from a worker to none
+  void end_worker(Cause cause, std::string reason);
+  void terminate(std::string reason);
+  void escalate();
+  void settle_end(Ending ending);
+  void after_end(const Ending& ending);
+  std::int64_t reached_goal() const;
+  void count_against_resume_point(const Ending& ending);
+  void incident(Cause cause, const std::string& what, const std::string& last_words = {});
 
   State& s() { return t_.state; }
   void act(Action action) { t_.actions.push_back(std::move(action)); }

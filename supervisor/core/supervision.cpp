@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/text.h"
 #include "supervisor/core/step.h"
 
 namespace ts::core {
@@ -19,12 +20,23 @@ void Step::launch(std::string reason) {
   ++s().attempt;
   s().pid = 0;
   s().resume = {};
+  s().clocks = {};
+  s().snapshot = 0;
+  s().stopped_outside = false;
   s().progress.resumed.reset();
   s().progress.total = 0;
-  // No deadline yet: verifying large checkpoints on a slow disk may take its time.
-  enter(Phase::starting, std::move(reason));
+  // Verifying large checkpoints on a slow disk may take its time, and is not judged: it is only said.
+  enter(Phase::starting, std::move(reason), policy_.notice);
+  const bool condemned = s().poison.deaths >= policy_.poison_after && s().next_launch.kind == LaunchFrom::Kind::newest;
   act(SaveState{});
-  act(PrepareLaunch{s().attempt, s().next_launch});
+  act(PrepareLaunch{s().attempt, s().next_launch, condemned ? std::optional(s().poison) : std::nullopt});
+}
+
+void Step::say_still_waiting(const std::string& what) {
+  t_.note = what + " has taken " + human_duration(std::chrono::duration_cast<Duration>(now_ - s().since)) +
+            " so far; the disk is slow or does not answer";
+  t_.alarm = true;
+  s().deadline = now_ + (now_ - s().since);  // said less and less often
 }
 
 void Step::operator()(const StartRequested& event) {
@@ -35,7 +47,7 @@ void Step::operator()(const StartRequested& event) {
     return;
   }
   s().desired = Desired::up;
-  if (s().has_process() || s().phase == Phase::starting) return;
+  if (s().is_occupied() || s().phase == Phase::starting) return;
   if (goal_reached) {
     enter(Phase::finished, std::to_string(s().finished_total) + "/" + std::to_string(policy_.total_episodes) +
                                " episodes are done; raise training.episodes to go on");
@@ -48,7 +60,7 @@ void Step::operator()(const StartRequested& event) {
 void Step::operator()(const StopRequested&) {
   s().desired = Desired::down;
   s().next_launch = {};
-  if (s().has_process()) {
+  if (s().is_occupied()) {
     if (s().phase != Phase::stopping) end_worker(Cause::asked, "stopping because it was asked for");
     act(SaveState{});
   } else if (s().phase != Phase::finished) {
@@ -66,7 +78,8 @@ void Step::operator()(const RestartRequested& event) {
   s().next_launch = event.from;
   s().incidents = 0;
   if (event.from.kind != LaunchFrom::Kind::newest) s().finished_total = 0;
-  if (s().has_process()) {
+  s().poison = {};
+  if (s().is_occupied()) {
     if (s().phase != Phase::stopping) end_worker(Cause::asked, "stopping the worker to start it anew, as asked");
     s().stop_cause = Cause::asked;  // whatever it was being ended for
     act(SaveState{});
@@ -78,7 +91,7 @@ void Step::operator()(const RestartRequested& event) {
 void Step::operator()(const ShutdownRequested& event) {
   s().desired = Desired::down;
   s().shutting_down = true;
-  if (!s().has_process()) {
+  if (!s().is_occupied()) {
     const bool keep = s().phase == Phase::finished || s().phase == Phase::fatal;
     if (!keep) enter(Phase::stopped, "the supervisor is leaving");
     act(SaveState{});
@@ -86,7 +99,8 @@ void Step::operator()(const ShutdownRequested& event) {
     return;
   }
   const bool being_killed =
-      s().phase == Phase::stopping && (s().stop_step == StopStep::kill || s().stop_step == StopStep::unkillable);
+      !s().has_process() ||
+      (s().phase == Phase::stopping && (s().stop_step == StopStep::kill || s().stop_step == StopStep::unkillable));
   if (event.now && !being_killed) {
     s().stop_cause = Cause::asked;
     s().stop_step = StopStep::kill;
@@ -130,7 +144,7 @@ void Step::operator()(const WorkerSpawned& event) {
   // Whoever does not beat cannot say READY either.
   if (policy_.heartbeat_timeout == Duration::zero()) {
     s().next_launch = {};
-    enter(Phase::running, what);
+    begin_running(what);
   } else {
     enter(Phase::starting, what, policy_.startup_timeout);
   }
@@ -142,7 +156,7 @@ void Step::operator()(const SpawnFailed& event) {
 }
 
 void Step::operator()(const WorkerAdopted& event) {
-  if (s().has_process()) return;
+  if (s().is_occupied()) return;
   s().desired = Desired::up;
   if (event.launched_as != 0) {
     if (event.launched_as != s().attempt) s().goal = 0;  // what is remembered is of another launch
@@ -158,61 +172,12 @@ void Step::operator()(const WorkerAdopted& event) {
   }
   // It may be loading or saving, which it told the other one: its first sign of life may take as long as a start.
   const bool goes_on = s().goal > 0 && s().goal < policy_.total_episodes;
-  enter(Phase::running, "adopted worker " + std::to_string(event.pid) + ", which outlived an earlier supervisor" +
-                            (goes_on ? "; it was launched for " + std::to_string(s().goal) + " episodes, the rest to " +
-                                           std::to_string(policy_.total_episodes) + " follows when it is done"
-                                     : std::string()));
-  if (policy_.heartbeat_timeout > Duration::zero()) {
-    s().deadline = in(std::max(policy_.startup_timeout, policy_.heartbeat_timeout));
-  }
-}
-
-void Step::arm_heartbeat() {
-  if (policy_.heartbeat_timeout > Duration::zero()) s().deadline = in(policy_.heartbeat_timeout);
-}
-
-void Step::note_progress(const protocol::NotifyMessage& message) {
-  Progress& progress = s().progress;
-  // A worker may know better than we where it resumes (a file of another origin, checkpoints of its own): that is where
-  // it begins, and no progress.
-  if (message.resumed) {
-    progress.episode = *message.resumed;
-    s().high_water = std::max(s().high_water, *message.resumed);
-  }
-  if (message.episode) {
-    if (*message.episode > s().high_water) {
-      s().high_water = *message.episode;
-      s().incidents = 0;
-    }
-    progress.episode = *message.episode;
-  }
-  if (message.total) progress.total = *message.total;
-  if (message.step) progress.step = *message.step;
-  if (message.phase) progress.phase = message.phase;
-  if (message.metrics) progress.metrics = *message.metrics;
-  if (message.status) progress.status = *message.status;
-  if (message.resumed) progress.resumed = message.resumed;
-}
-
-void Step::operator()(const MessageReceived& event) {
-  if (!s().has_process() || event.attempt != s().attempt) return;
-  const protocol::NotifyMessage& message = event.message;
-  s().last_heard = now_;
-  note_progress(message);
-  if (message.watchdog_trigger && s().phase == Phase::running) {
-    end_worker(Cause::heartbeat_lost, "worker " + std::to_string(s().pid) + " asked to be treated as hung");
-    return;
-  }
-  if (s().phase == Phase::starting && message.ready) {
-    // Carried out: whatever comes next starts from the newest checkpoint again.
-    s().next_launch = {};
-    act(SaveState{});
-    enter(Phase::running, attempt_name(s().attempt) + " is training");
-    arm_heartbeat();
-  } else if (s().phase == Phase::running && (message.watchdog || message.ready || message.episode || message.step)) {
-    arm_heartbeat();
-  }
-  if (message.extend_timeout && s().deadline) extend_deadline(*message.extend_timeout);
+  begin_running("adopted worker " + std::to_string(event.pid) + ", which outlived an earlier supervisor" +
+                (goes_on ? "; it was launched for " + std::to_string(s().goal) + " episodes, the rest to " +
+                               std::to_string(policy_.total_episodes) + " follows when it is done"
+                         : std::string()));
+  if (s().clocks.beat.due) s().clocks.beat.due = in(std::max(policy_.startup_timeout, policy_.heartbeat_timeout));
+  arm();
 }
 
 Transition step(State state, const Event& event, Instant now, const Policy& policy) {

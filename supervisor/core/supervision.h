@@ -18,6 +18,7 @@
 #include "common/protocol/notify_message.h"
 #include "supervisor/core/cause.h"
 #include "supervisor/core/policy.h"
+#include "supervisor/core/progress_limits.h"
 #include "supervisor/core/time.h"
 
 namespace ts::core {
@@ -28,7 +29,7 @@ enum class Phase {
   stopped,   // nothing runs, nothing is wanted
   starting,  // a resume point is being settled, or the worker was spawned and is not READY yet
   running,   // READY was seen
-  stopping,  // the worker is being ended; it still exists
+  stopping,  // the worker is being ended, or has ended and its memory is being rescued
   backoff,   // waiting before the next launch
   finished,  // the worker said that the training is done
   fatal,     // given up: for good, or until the cooldown is over
@@ -51,12 +52,63 @@ struct LaunchFrom {
 struct ResumePoint {
   std::int64_t episode = 0;
   std::string path;
+  bool foreign = false;  // a file of another origin: what is in it is for the worker to tell
 
   bool operator==(const ResumePoint&) const = default;
 };
 
 // How far the escalation against a worker has gone.
-enum class StopStep { terminate, abort, kill, unkillable };
+enum class StopStep { evidence, terminate, abort, kill, unkillable };
+
+// What a look at a silent worker and its machine has shown.
+struct Inspection {
+  bool starved = false;  // it could not have done better: the machine is short of processor, memory or disk
+  bool stopped = false;  // somebody has stopped it with a signal
+  std::string why;       // one clause, "no part of it has used the processor for 1 s"
+
+  bool operator==(const Inspection&) const = default;
+};
+
+// A limit that a running worker is held to, and the one extension that it may get.
+struct Clock {
+  std::optional<Instant> due;
+  bool extended = false;
+
+  bool operator==(const Clock&) const = default;
+};
+
+// The three clocks: is it alive, does training get anywhere, and how much would a power cut cost.
+struct Clocks {
+  Clock beat;
+  Clock progress;
+  std::optional<Instant> durable_due;    // alarms, and kills nobody
+  std::optional<Cause> suspected;        // it is being looked at for this
+  std::string suspicion;                 // the same, as a sentence begins
+  std::optional<Instant> look_due;       // when it is judged without the look
+  Instant progressed{0};                 // when training last advanced
+  Instant phase_since{0};                // the same, or when the worker entered this phase if that was later
+  std::optional<Instant> at_risk_since;  // of the oldest work that is not durable
+
+  bool operator==(const Clocks&) const = default;
+};
+
+// An end whose consequences wait for the rescue of what was in the worker's memory.
+struct Ending {
+  Cause cause = Cause::unknown;
+  ExitStatus status;
+  std::string what;
+  std::string last_words;
+
+  bool operator==(const Ending&) const = default;
+};
+
+// A resume point that kills its workers.
+struct Poison {
+  std::int64_t episode = 0;
+  std::int64_t deaths = 0;  // before an episode was completed, in a row
+
+  bool operator==(const Poison&) const = default;
+};
 
 // What the worker has told about its training.
 struct Progress {
@@ -89,12 +141,20 @@ struct State {
   std::int64_t high_water = 0;      // the most episodes that this run has ever completed
   std::int64_t incidents = 0;       // in a row, without the high-water mark rising between them
   Instant last_heard{0};            // when the worker last gave a sign of life
+  Clocks clocks;                    // of a worker that runs
+  LearnedGaps learned;              // what is normal for this run
+  bool stopped_outside = false;     // somebody had stopped this worker with a signal when it was judged
+  std::int64_t snapshot = 0;        // newest episode of this attempt that is held in memory here; 0: none
+  std::optional<Ending> ending;     // of the worker that is gone
+  Poison poison;                    // the resume point under suspicion; episode 0: none
   std::map<Cause, std::int64_t> restarts;
   std::optional<Cause> last_cause;  // of the newest incident
   std::int64_t finished_total = 0;  // the highest goal that was reached, 0 for none
   Progress progress;
 
   bool has_process() const { return pid != 0; }
+  // Something of the old worker is still to be settled before another may be started.
+  bool is_occupied() const { return has_process() || ending.has_value(); }
   bool operator==(const State&) const = default;
 };
 
@@ -141,11 +201,23 @@ struct WorkerExited {
   ExitStatus status;
   std::string last_words;  // the end of what it printed; may be empty
 };
+struct WorkerInspected {  // the answer to InspectWorker
+  std::int64_t attempt = 0;
+  Inspection seen;
+};
+struct EvidenceGathered {  // the answer to GatherEvidence
+  std::int64_t attempt = 0;
+  std::string where;  // for people; may be empty
+};
+struct RescueSettled {  // the answer to RescueSnapshot
+  std::int64_t attempt = 0;
+  std::string what;  // one clause: what was saved, or why nothing was
+};
 struct DeadlinePassed {};
 
-using Event =
-    std::variant<StartRequested, StopRequested, RestartRequested, ShutdownRequested, LaunchPrepared, LaunchRefused,
-                 WorkerSpawned, SpawnFailed, WorkerAdopted, MessageReceived, WorkerExited, DeadlinePassed>;
+using Event = std::variant<StartRequested, StopRequested, RestartRequested, ShutdownRequested, LaunchPrepared,
+                           LaunchRefused, WorkerSpawned, SpawnFailed, WorkerAdopted, MessageReceived, WorkerExited,
+                           WorkerInspected, EvidenceGathered, RescueSettled, DeadlinePassed>;
 
 // ---- actions -------------------------------------------------------------------------------------------------------
 
@@ -154,6 +226,7 @@ enum class Signal { terminate, abort, kill };
 struct PrepareLaunch {
   std::int64_t attempt = 0;
   LaunchFrom from;
+  std::optional<Poison> poison;  // this resume point is to be set aside, if there is an older one
 };
 struct SpawnWorker {
   std::int64_t attempt = 0;
@@ -162,15 +235,34 @@ struct SpawnWorker {
 struct SignalWorker {
   Signal signal = Signal::terminate;
 };
+struct InspectWorker {  // look at it and at its machine, for about a second
+  std::int64_t attempt = 0;
+};
+struct GatherEvidence {  // before it is ended: what it was doing
+  std::int64_t attempt = 0;
+  Cause cause = Cause::unknown;
+  std::string why;
+};
+struct RescueSnapshot {  // make what was in its memory durable
+  std::int64_t attempt = 0;
+};
+struct RecordIncident {  // an unplanned end, for those who ask later
+  std::int64_t attempt = 0;
+  Cause cause = Cause::unknown;
+  std::string what;
+  std::string decision;
+};
 struct SaveState {};  // make the state durable before the actions that follow
 struct LeaveDaemon {};
 
-using Action = std::variant<PrepareLaunch, SpawnWorker, SignalWorker, SaveState, LeaveDaemon>;
+using Action = std::variant<PrepareLaunch, SpawnWorker, SignalWorker, InspectWorker, GatherEvidence, RescueSnapshot,
+                            RecordIncident, SaveState, LeaveDaemon>;
 
 struct Transition {
   State state;
   std::vector<Action> actions;
   std::string note;  // one sentence for the log: what happened and what was decided; empty when there is nothing to say
+  bool alarm = false;  // a person should see it
 };
 
 Transition step(State state, const Event& event, Instant now, const Policy& policy);

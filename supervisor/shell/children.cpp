@@ -11,8 +11,28 @@ Children::Children(asio::io_context& io) : ended_(io, SIGCHLD) {
   wait();
 }
 
+void Children::keep(pid_t pid) {
+  const std::lock_guard lock(mutex_);
+  kept_.insert(pid);
+}
+
+pid_t Children::start(const std::function<pid_t()>& spawn) {
+  const std::lock_guard lock(mutex_);
+  const pid_t pid = spawn();
+  if (pid != 0) kept_.insert(pid);
+  return pid;
+}
+
+std::set<pid_t> Children::kept() const {
+  const std::lock_guard lock(mutex_);
+  return kept_;
+}
+
 void Children::release(pid_t pid) {
-  kept_.erase(pid);
+  {
+    const std::lock_guard lock(mutex_);
+    kept_.erase(pid);
+  }
   reap_orphans();
 }
 
@@ -25,6 +45,7 @@ void Children::wait() {
 }
 
 void Children::reap_orphans() {
+  const std::lock_guard lock(mutex_);
   // The kernel shows one that has ended at a time. A kept one hides those behind it until it is released, which comes
   // soon after its end.
   while (true) {

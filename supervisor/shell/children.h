@@ -6,12 +6,15 @@
 // starter, and neither it nor anything below it is ever swept (supervisor/shell/stragglers.h).
 //
 // Sources: prctl(2), PR_SET_CHILD_SUBREAPER; waitid(2).
-// Ownership: the io_context outlives it; one for each process. Threading: the io_context's thread, on which every child
-// is started too: between its start and keep() no orphan is reaped.
+// Ownership: the io_context outlives it; one for each process. Threading: made and destroyed on the io_context's
+// thread; start, keep, release and kept from any. A child that is started on another thread is started by start(), so
+// that no orphan is reaped before it is kept.
 #pragma once
 
 #include <sys/types.h>
 
+#include <functional>
+#include <mutex>
 #include <set>
 
 #include "supervisor/shell/net.h"
@@ -22,16 +25,19 @@ class Children {
  public:
   explicit Children(asio::io_context& io);
 
-  void keep(pid_t pid) { kept_.insert(pid); }
+  void keep(pid_t pid);
+  // Keeps the child that `spawn` starts; it returns 0 when it could not.
+  pid_t start(const std::function<pid_t()>& spawn);
   // Waited for, or left alone: what has ended meanwhile behind it is reaped.
   void release(pid_t pid);
-  const std::set<pid_t>& kept() const { return kept_; }
+  std::set<pid_t> kept() const;
 
  private:
   void wait();
   void reap_orphans();
 
   asio::signal_set ended_;
+  mutable std::mutex mutex_;  // guards what follows, and is held while a child is started
   std::set<pid_t> kept_;
 };
 

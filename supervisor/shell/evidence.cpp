@@ -176,7 +176,8 @@ Content Gathering::log_tail() {
   if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
     return nothing(name + " cannot be read");
   }
-  const auto size = static_cast<std::uint64_t>(status.st_size);
+  const auto all = static_cast<std::uint64_t>(status.st_size);
+  const std::uint64_t size = request_.log_end == 0 ? all : std::min(all, request_.log_end);
   const std::uint64_t begin = request_.log_offset <= size ? request_.log_offset : 0;  // it was cut meanwhile
   const std::uint64_t from = std::max(begin, size > kLogTailBytes ? size - kLogTailBytes : 0);
   std::string text(static_cast<std::size_t>(size - from), '\0');

@@ -43,6 +43,7 @@ struct EvidenceRequest {
   ProcessIdentity worker;          // the leader of its process group; what is taken of a dead one is log and beats
   std::filesystem::path log_file;  // of its output
   std::uint64_t log_offset = 0;    // where this attempt's output begins
+  std::uint64_t log_end = 0;       // and where it ends, since the next attempt writes there too; 0: nobody does
   std::vector<Beat> beats;         // the last ones, oldest first
   ToolLimits tool;                 // for each program that is run
   std::chrono::milliseconds deadline{30'000};  // for everything
@@ -50,6 +51,8 @@ struct EvidenceRequest {
 
 class EvidenceGatherer {
  public:
+  explicit EvidenceGatherer(Children* children = nullptr) : tools_(children) {}
+
   // Never throws. A request to stop ends it within moments; what is missing then says so.
   std::vector<EvidencePart> gather(const EvidenceRequest& request, const checkpoint::Directory& folder,
                                    const std::stop_token& stop = {});

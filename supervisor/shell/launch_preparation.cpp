@@ -1,6 +1,8 @@
 #include "supervisor/shell/launch_preparation.h"
 
+#include <algorithm>
 #include <chrono>
+#include <exception>
 #include <thread>
 #include <utility>
 
@@ -21,8 +23,9 @@ using checkpoint::StoreWriter;
 // A worker that was just killed holds its lock until the kernel has taken its memory apart; whoever still has it after
 // this long is at work. It is refused, unless it is a worker of ours: then there is nothing to wait for.
 Result<DirectoryLock> acquire_lock(const Directory& directory, const core::OwnLaunches& own, LaunchPlan& plan) {
-  constexpr int kTries = 20;
-  constexpr std::chrono::milliseconds kPause{100};
+  constexpr int kTries = 24;
+  constexpr std::chrono::milliseconds kPauseMax{100};
+  std::chrono::milliseconds pause{1};
   for (int tries = 1;; ++tries) {
     auto lock = DirectoryLock::acquire(directory, "trainer-supervisor");
     if (lock || lock.error().kind != ErrorKind::locked) return lock;
@@ -33,26 +36,33 @@ Result<DirectoryLock> acquire_lock(const Directory& directory, const core::OwnLa
     }
     if (tries == kTries)
       return make_error(ErrorKind::locked, lock.error().message + " It is not adopted: " + holder.why + ".");
-    std::this_thread::sleep_for(kPause);
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, kPauseMax);
   }
 }
 
 // One preparation, with the directory's lock held until it ends.
 class Preparation {
  public:
-  Preparation(std::int64_t attempt, const config::Config& config, Directory directory, LaunchPlan& plan)
-      : attempt_(attempt), config_(config), directory_(std::move(directory)), plan_(plan) {}
+  Preparation(const core::PrepareLaunch& launch, const config::Config& config, Directory directory, LaunchPlan& plan)
+      : launch_(launch), config_(config), directory_(std::move(directory)), plan_(plan) {}
 
-  Result<> run(const core::LaunchFrom& from, const core::OwnLaunches& own) {
+  Result<> run(const HeldSnapshot* held, const core::OwnLaunches& own) {
     auto lock = acquire_lock(directory_, own, plan_);
     if (!lock) return lock.error();
     StoreWriter writer(directory_, std::move(*lock));
     const auto recovered = writer.recover();
     if (!recovered) return recovered.error();
     note(*recovered);
-    switch (from.kind) {
+    if (held != nullptr) {
+      const Rescue rescue = rescue_snapshot(*held, plan_.run_id, config_, directory_, writer);
+      if (rescue.outcome == Rescue::Outcome::not_written) return make_error(ErrorKind::cannot_write, rescue.sentence);
+      if (rescue.outcome != Rescue::Outcome::not_needed) plan_.notes.push_back(rescue.sentence);
+      plan_.snapshot_settled = true;
+    }
+    switch (launch_.from.kind) {
       case core::LaunchFrom::Kind::newest: return resume_newest(writer);
-      case core::LaunchFrom::Kind::selector: return go_back(writer, from.selector);
+      case core::LaunchFrom::Kind::selector: return go_back(writer, launch_.from.selector);
       case core::LaunchFrom::Kind::fresh: return start_fresh(writer);
     }
     return {};
@@ -70,8 +80,8 @@ class Preparation {
   void resume_from(const checkpoint::Verified& chosen) {
     plan_.run_id = chosen.sidecar.run_id.empty() ? plan_.run_id : chosen.sidecar.run_id;
     plan_.resumed = chosen.sidecar;
-    plan_.outcome =
-        core::LaunchPrepared{attempt_, {chosen.sidecar.episode, (directory_.path() / chosen.archive_name).string()}};
+    plan_.outcome = core::LaunchPrepared{
+        launch_.attempt, {chosen.sidecar.episode, (directory_.path() / chosen.archive_name).string(), false}};
   }
 
   Result<> start_fresh(StoreWriter& writer) {
@@ -79,7 +89,7 @@ class Preparation {
     if (!aside) return aside.error();
     note(*aside);
     plan_.run_id = make_run_id();
-    plan_.outcome = core::LaunchPrepared{attempt_, {}};
+    plan_.outcome = core::LaunchPrepared{launch_.attempt, {}};
     return {};
   }
 
@@ -96,7 +106,7 @@ class Preparation {
     }
     if (chosen->is_foreign()) {
       // What is in it and where it resumes is for the worker to tell.
-      plan_.outcome = core::LaunchPrepared{attempt_, {0, std::get<checkpoint::AtPath>(*selector).path}};
+      plan_.outcome = core::LaunchPrepared{launch_.attempt, {0, std::get<checkpoint::AtPath>(*selector).path, true}};
       return {};
     }
     // Our own trainer sets aside what is newer when it has loaded the checkpoint; of any other program we cannot know.
@@ -109,7 +119,40 @@ class Preparation {
     return {};
   }
 
+  // The newest valid checkpoint of this run that is older than `episode`.
+  std::optional<checkpoint::Episode> newest_before(checkpoint::Episode episode) const {
+    const Store store(directory_);
+    const auto listing = store.list();
+    if (!listing) return std::nullopt;
+    for (auto at = listing->episodes.rbegin(); at != listing->episodes.rend(); ++at) {
+      if (at->first >= episode) continue;
+      const auto older = store.verify(at->first);
+      if (older && (plan_.run_id.empty() || older->sidecar.run_id == plan_.run_id)) return at->first;
+    }
+    return std::nullopt;
+  }
+
+  // A valid checkpoint that kills every worker started from it goes aside, where there is another way to go on.
+  void condemn(StoreWriter& writer, const core::Poison& poison) {
+    const std::string name = directory_.path_of(checkpoint::archive_name(poison.episode));
+    const std::string why = std::to_string(poison.deaths) + " workers in a row that were started from " + name +
+                            " ended before they completed an episode";
+    const auto older = newest_before(poison.episode);
+    if (!older && !config_.restart.allow_fresh) {
+      plan_.notes.push_back(why +
+                            "; it stays, since there is no older valid checkpoint and restart.allow_fresh is off");
+      return;
+    }
+    const auto aside =
+        writer.quarantine(std::vector{checkpoint::Rejection{poison.episode, why + ".", checkpoint::Damage::proven}});
+    plan_.notes.push_back(why + "; going on from " +
+                          (older ? "episode " + std::to_string(*older) : std::string("the beginning")) +
+                          ". To put it back: supervisorctl checkpoints release ep" + std::to_string(poison.episode));
+    note(aside ? *aside : checkpoint::Notes{aside.error().message});
+  }
+
   Result<> resume_newest(StoreWriter& writer) {
+    if (launch_.poison) condemn(writer, *launch_.poison);
     auto choice = checkpoint::choose_resume_point(Store(directory_), plan_.run_id);
     if (!choice) {
       if (choice.error().kind != ErrorKind::checkpoint || !config_.restart.allow_fresh) return choice.error();
@@ -123,7 +166,7 @@ class Preparation {
     if (!choice->chosen) {
       // Emptied or moved away by hand, or the first start: a run of its own either way.
       plan_.run_id = make_run_id();
-      plan_.outcome = core::LaunchPrepared{attempt_, {}};
+      plan_.outcome = core::LaunchPrepared{launch_.attempt, {}};
       return {};
     }
     const auto tidied = writer.quarantine_uncommitted_before(choice->chosen->sidecar.episode);
@@ -132,7 +175,7 @@ class Preparation {
     return {};
   }
 
-  std::int64_t attempt_;
+  const core::PrepareLaunch& launch_;
   const config::Config& config_;
   Directory directory_;
   LaunchPlan& plan_;
@@ -154,20 +197,39 @@ core::Cause cause_of(ErrorKind kind) {
 
 }  // namespace
 
-LaunchPlan prepare_launch(std::int64_t attempt, const core::LaunchFrom& from, const core::OwnLaunches& own,
+Rescue rescue_now(const HeldSnapshot& held, const core::OwnLaunches& own, const config::Config& config) {
+  const auto refused = [](const Error& error) {
+    return Rescue{Rescue::Outcome::not_written, error.message, std::nullopt};
+  };
+  try {
+    const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::yes);
+    if (!directory) return refused(directory.error());
+    LaunchPlan unused;
+    auto lock = acquire_lock(*directory, own, unused);
+    if (!lock) return refused(lock.error());
+    StoreWriter writer(*directory, std::move(*lock));
+    const auto recovered = writer.recover();
+    if (!recovered) return refused(recovered.error());
+    return rescue_snapshot(held, own.run_id, config, *directory, writer);
+  } catch (const std::exception& error) {  // out of memory, say
+    return refused(make_error(ErrorKind::unavailable, std::string("it could not be prepared: ") + error.what() + "."));
+  }
+}
+
+LaunchPlan prepare_launch(const core::PrepareLaunch& launch, const HeldSnapshot* held, const core::OwnLaunches& own,
                           const config::Config& config) {
   LaunchPlan plan;
   plan.run_id = own.run_id;
   const auto prepared = [&]() -> Result<> {
     auto directory = Directory::open(config.checkpoints.directory, Directory::Create::yes);
     if (!directory) return directory.error();
-    return Preparation(attempt, config, std::move(*directory), plan).run(from, own);
+    return Preparation(launch, config, std::move(*directory), plan).run(held, own);
   }();
   if (!prepared) {
     const ErrorKind kind = prepared.error().kind;
     const core::Cause cause = cause_of(kind);
     plan.locked = kind == ErrorKind::locked;
-    plan.outcome = core::LaunchRefused{attempt, cause, core::is_permanent(cause), prepared.error().message};
+    plan.outcome = core::LaunchRefused{launch.attempt, cause, core::is_permanent(cause), prepared.error().message};
   }
   return plan;
 }

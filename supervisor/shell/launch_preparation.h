@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "supervisor/core/lock_holder.h"
 #include "supervisor/core/supervision.h"
 #include "supervisor/shell/lock_holder.h"
+#include "supervisor/shell/rescue.h"
 
 namespace ts::shell {
 
@@ -23,10 +25,16 @@ struct LaunchPlan {
   std::optional<checkpoint::Sidecar> resumed;  // of the checkpoint chosen
   bool locked = false;                         // refused because another process writes there
   std::optional<UnrecordedWorker> found;       // that process is a worker of ours, to be adopted instead
+  bool snapshot_settled = false;               // what was held is on disk, or is of no use
 };
 
-LaunchPlan prepare_launch(std::int64_t attempt, const core::LaunchFrom& from, const core::OwnLaunches& own,
+// `held`: what the last worker left in memory and could not be made durable so far; may be null. It is tried again
+// first, and nothing is launched while it cannot be written: the launch would lose it.
+LaunchPlan prepare_launch(const core::PrepareLaunch& launch, const HeldSnapshot* held, const core::OwnLaunches& own,
                           const config::Config& config);
+
+// The same without a launch, when the worker has just died.
+Rescue rescue_now(const HeldSnapshot& held, const core::OwnLaunches& own, const config::Config& config);
 
 struct GoBackTarget {
   std::string selector;  // means the same checkpoint later

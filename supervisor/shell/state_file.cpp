@@ -60,6 +60,18 @@ std::string to_json(const Memory& memory) {
   out["incidents"] = state.incidents;
   out["high_water"] = state.high_water;
   out["restarts"] = std::move(restarts);
+  json::object gaps;
+  for (const auto& [phase, seen] : state.learned) {
+    json::object gap;
+    gap["longest_ms"] = seen.longest.count();
+    gap["seen"] = seen.seen;
+    gaps[protocol::to_string(phase)] = std::move(gap);
+  }
+  out["progress_gaps"] = std::move(gaps);
+  json::object poison;
+  poison["episode"] = state.poison.episode;
+  poison["deaths"] = state.poison.deaths;
+  out["suspected_resume_point"] = std::move(poison);
   out["goal"] = state.goal;
   out["finished_total"] = state.finished_total;
   out["next_launch"] = std::move(next_launch);
@@ -108,6 +120,21 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name) {
       const auto* count = member.value().if_int64();
       if (cause && count != nullptr && *count > 0) state.restarts[*cause] = std::min(*count, kCountMax);
     }
+  }
+  if (const json::object* gaps = object_member(*object, "progress_gaps")) {
+    for (const auto& member : *gaps) {
+      const auto phase = protocol::parse_phase(std::string_view(member.key().data(), member.key().size()));
+      const json::object* gap = member.value().if_object();
+      if (!phase || gap == nullptr) continue;
+      const auto bounded = [&](std::string_view key) {
+        return std::clamp<std::int64_t>(integer_member(*gap, key).value_or(0), 0, kCountMax);
+      };
+      state.learned[*phase] = {core::Duration(bounded("longest_ms")), bounded("seen")};
+    }
+  }
+  if (const json::object* poison = object_member(*object, "suspected_resume_point")) {
+    state.poison.episode = std::clamp<std::int64_t>(integer_member(*poison, "episode").value_or(0), 0, kCountMax);
+    state.poison.deaths = std::clamp<std::int64_t>(integer_member(*poison, "deaths").value_or(0), 0, kCountMax);
   }
   if (const json::object* next = object_member(*object, "next_launch")) state.next_launch = read_launch(*next);
   if (const json::object* worker = object_member(*object, "worker")) {

@@ -16,6 +16,8 @@ namespace {
 constexpr const char* kLockFile = "lock";
 constexpr const char* kNotifySocket = "notify.sock";
 constexpr std::chrono::milliseconds kRepeatedSignal{300};
+constexpr std::size_t kBeatsKept = 32;
+constexpr int kStatusesAMinute = 30;
 
 int exit_code_of(core::Cause cause) {
   using protocol::ExitCode;
@@ -27,12 +29,6 @@ int exit_code_of(core::Cause cause) {
   }
 }
 
-std::uint64_t size_of(const std::filesystem::path& file) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(file, error);
-  return error ? 0 : size;
-}
-
 }  // namespace
 
 core::Policy make_policy(const config::Config& config) {
@@ -40,7 +36,11 @@ core::Policy make_policy(const config::Config& config) {
   policy.total_episodes = config.training.episodes;
   policy.startup_timeout = config.supervisor.startup_timeout;
   policy.heartbeat_timeout = config.supervisor.heartbeat_timeout;
+  policy.progress_timeout = config.supervisor.progress_timeout;
+  // A worker that tells of its saves should make one durable in every save_interval; thrice that is trouble.
+  policy.durability_alarm = 3 * config.checkpoints.save_interval;
   policy.stop_timeout = config.supervisor.stop_timeout;
+  policy.poison_after = config.restart.poison_after;
   policy.backoff_initial = config.restart.backoff_initial;
   policy.backoff_max = config.restart.backoff_max;
   policy.backoff_factor = config.restart.backoff_factor;
@@ -64,7 +64,8 @@ Supervisor::Supervisor(asio::io_context& io, config::Config config, Options opti
       policy_(make_policy(config_)),
       children_(io),
       service_(io),
-      timer_(io) {}
+      timer_(io),
+      look_timer_(io) {}
 
 Supervisor::~Supervisor() {
   disk_.join();
@@ -82,8 +83,7 @@ Result<> Supervisor::open() {
   lock_.emplace(std::move(*lock));
 
   auto receiver = NotifyReceiver::bind(
-      io_, state_directory_->path() / kNotifySocket,
-      [this](Notification& said) { return hear(said.sender, said.message); },
+      io_, state_directory_->path() / kNotifySocket, [this](Notification& said) { return hear(said); },
       [this](const std::string& note) { log_->warn(note); });
   if (!receiver) return receiver.error();
   receiver_ = std::move(*receiver);
@@ -96,6 +96,9 @@ Result<> Supervisor::open() {
     log_->warn("{} is set, but has no effect in this version.", key);
   }
   std::string note;
+  auto book = IncidentBook::open(*state_directory_);
+  if (!book) return book.error();
+  recorder_ = std::make_unique<IncidentRecorder>(io_, children_, std::move(*book), log_);
   const Memory memory = load_memory(*state_directory_, note);
   if (!note.empty()) log_->warn(note);
   state_ = memory.state;
@@ -118,60 +121,6 @@ Result<> Supervisor::open() {
     post(core::StartRequested{false});
   }
   return {};
-}
-
-// A worker that outlived the supervisor before us trains on under us. True when there is one.
-bool Supervisor::adopt_survivor(const Memory& memory) {
-  if (!memory.worker) return false;
-  const std::int64_t attempt = state_.attempt;
-  auto survivor = WorkerProcess::adopt(io_, children_, *memory.worker,
-                                       [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
-  if (!survivor) {
-    const bool rebooted = memory.boot_id != current_boot_id();
-    log_->warn(
-        "The worker {} was running when the last supervisor was last heard of; {}. Going on from the newest "
-        "valid checkpoint.",
-        memory.worker->pid, rebooted ? "the machine has been restarted since, or has lost power" : "both are gone");
-    return false;
-  }
-  watch_adopted(std::move(*survivor), 0);
-  return true;
-}
-
-// The supervisor before us was killed after it had started a worker and before it had written that down.
-bool Supervisor::adopt_unrecorded(const checkpoint::Directory& models) {
-  const auto lock = checkpoint::DirectoryLock::acquire(models, "trainer-supervisor");
-  if (lock || lock.error().kind != ErrorKind::locked) return false;
-  const ExaminedHolder holder = examine_holder(models, own_launches());
-  return holder.worker && adopt(*holder.worker);
-}
-
-bool Supervisor::adopt(const UnrecordedWorker& found) {
-  const std::int64_t attempt = std::max(state_.attempt, found.attempt);
-  auto worker = WorkerProcess::adopt(io_, children_, found.identity,
-                                     [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
-  if (!worker) return false;
-  log_->warn(
-      "Worker {} was started by an earlier supervisor that had no time to write it down; it holds the lock of {}/ and "
-      "was launched as attempt {} of this run.",
-      found.identity.pid, config_.checkpoints.directory.string(), found.attempt);
-  if (run_id_ != found.run_id) exact_.reset();
-  run_id_ = found.run_id;
-  watch_adopted(std::move(*worker), found.attempt);
-  return true;
-}
-
-void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt) {
-  worker_ = std::move(worker);
-  receiver_->begin_attempt();
-  spawned_ = now();
-  log_offset_ = size_of(config_.logging.directory / "worker.log");
-  post(core::WorkerAdopted{worker_->pid(), attempt});
-}
-
-core::OwnLaunches Supervisor::own_launches() const {
-  const bool beats = policy_.heartbeat_timeout > core::Duration::zero();
-  return {run_id_, state_.attempt, beats ? receiver_->address() : std::string()};
 }
 
 // Service managers and wrappers often send a signal to the process and to its group: that is one request.
@@ -202,7 +151,8 @@ void Supervisor::handle(const core::Event& event) {
   state_ = std::move(transition.state);
   if (!transition.note.empty()) {
     const bool bad = state_.phase == core::Phase::fatal;
-    log_->log(bad ? spdlog::level::err : spdlog::level::info, "{}: {}", core::to_string(state_.phase), transition.note);
+    const auto level = bad ? spdlog::level::err : transition.alarm ? spdlog::level::warn : spdlog::level::info;
+    log_->log(level, "{}: {}", core::to_string(state_.phase), transition.note);
   }
   for (const core::Action& action : transition.actions) {
     std::visit([this](const auto& what) { perform(what); }, action);
@@ -210,10 +160,10 @@ void Supervisor::handle(const core::Event& event) {
 }
 
 void Supervisor::perform(const core::PrepareLaunch& action) {
-  asio::post(disk_, [this, action, own = own_launches()] {
+  asio::post(disk_, [this, action, own = own_launches(), held = held_] {
     auto plan = std::make_shared<LaunchPlan>();
     try {
-      *plan = prepare_launch(action.attempt, action.from, own, config_);
+      *plan = prepare_launch(action, held.get(), own, config_);
     } catch (const std::exception& error) {  // out of memory, say: an incident like any other, not our end
       plan->run_id = own.run_id;
       plan->outcome = core::LaunchRefused{action.attempt, core::Cause::cannot_prepare, false,
@@ -225,6 +175,7 @@ void Supervisor::perform(const core::PrepareLaunch& action) {
 
 void Supervisor::launch_settled(LaunchPlan plan) {
   for (const std::string& note : plan.notes) log_->warn(note);
+  if (plan.snapshot_settled) held_.reset();
   if (plan.found && !worker_) {
     const bool unwanted = state_.desired == core::Desired::down;  // a stop came while the lock was looked at
     if (adopt(*plan.found)) {
@@ -240,6 +191,7 @@ void Supervisor::launch_settled(LaunchPlan plan) {
     if (plan.run_id != run_id_) exact_.reset();
     run_id_ = plan.run_id;
     resumed_ = std::move(plan.resumed);
+    recorder_->relaunched(prepared->resume.episode, std::max<std::int64_t>(0, reached_ - prepared->resume.episode));
     if (prepared->resume.path.empty()) {
       log_->info("Starting from the beginning: no checkpoint in {}/", config_.checkpoints.directory.string());
     } else if (resumed_) {
@@ -260,7 +212,7 @@ void Supervisor::perform(const core::SpawnWorker& action) {
     post(core::SpawnFailed{action.attempt, logged.error().message});
     return;
   }
-  log_offset_ = size_of(command.log_file);
+  log_offset_ = log_size(command.log_file);
   const std::int64_t attempt = action.attempt;
   auto worker = WorkerProcess::spawn(io_, children_, command,
                                      [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
@@ -271,8 +223,7 @@ void Supervisor::perform(const core::SpawnWorker& action) {
   worker_ = std::move(*worker);
   receiver_->begin_attempt();
   spawned_ = now();
-  last_beat_.reset();
-  rate_.reset();
+  forget_worker();
   post(core::WorkerSpawned{attempt, worker_->pid()});
 }
 
@@ -293,19 +244,20 @@ void Supervisor::perform(const core::LeaveDaemon&) {
 }
 
 // False: this sender may not speak for the worker.
-bool Supervisor::hear(const Sender& sender, const protocol::NotifyMessage& message) {
-  if (!worker_ || !worker_->may_speak(sender)) return false;
+bool Supervisor::hear(Notification& said) {
+  if (!worker_ || !worker_->may_speak(said.sender)) return false;
+  hold_snapshot(said);
+  const protocol::NotifyMessage& message = said.message;
   last_beat_ = now();
+  beats_.push_back({std::chrono::system_clock::now(), message});
+  if (beats_.size() > kBeatsKept) beats_.pop_front();
   const bool resumed_said = message.resumed && !state_.progress.resumed;
   post(core::MessageReceived{state_.attempt, message});
   if (message.episode) rate_.add(*message.episode, *last_beat_);
   if (resumed_said && *message.resumed > 0) {
     log_->info("Resuming training from episode {}/{}", *message.resumed + 1, view().total_episodes);
   }
-  if (message.status && !message.status->empty() && *message.status != last_status_) {
-    log_->info("worker: {}", escape_control(*message.status));
-  }
-  if (message.status) last_status_ = *message.status;
+  if (message.status) note_status(*message.status);
   if (message.checkpoint) {
     refresh_facts();
   } else if (message.episode) {
@@ -314,16 +266,37 @@ bool Supervisor::hear(const Sender& sender, const protocol::NotifyMessage& messa
   return true;
 }
 
+// A chatty worker must not fill the log: so many lines a minute are enough for a person.
+void Supervisor::note_status(const std::string& status) {
+  if (status.empty() || status == last_status_) return;
+  last_status_ = status;
+  if (now() - statuses_since_ > std::chrono::minutes{1}) {
+    statuses_since_ = now();
+    statuses_ = 0;
+  }
+  if (++statuses_ <= kStatusesAMinute) log_->info("worker: {}", escape_control(status));
+  if (statuses_ == kStatusesAMinute) log_->info("worker: (more of these in this minute are not logged)");
+}
+
 void Supervisor::worker_ended(std::int64_t attempt, const WorkerEnd& end) {
   receiver_->drain();  // what it said before it ended comes first
   for (const std::string& note : end.notes) log_->warn(note);
+  last_worker_ = worker_ ? worker_->identity() : ProcessIdentity{};
   worker_.reset();
+  // Whoever says that it has saved its state left nothing behind.
+  if (end.status.code == 0 || end.status.code == static_cast<int>(protocol::ExitCode::interrupted)) held_.reset();
   unsaved_end_ = end.status.code == static_cast<int>(protocol::ExitCode::cannot_write);
-  post(core::WorkerExited{attempt, end.status, last_words(config_.logging.directory / "worker.log", log_offset_)});
+  log_end_ = log_size(worker_log());
+  exit_ = end.status;
+  reached_ = state_.progress.episode;
+  post(core::WorkerExited{attempt, end.status, last_words(worker_log(), log_offset_)});
 }
 
 void Supervisor::refresh_facts() {
+  if (facts_asked_) return;  // the answer that is on its way begins after this
+  facts_asked_ = true;
   asio::post(disk_, [this] {
+    facts_asked_ = false;
     auto facts = std::make_shared<DirectoryFacts>();
     try {
       *facts = gather_directory_facts(config_);

@@ -8,6 +8,7 @@
 // outlive it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -27,10 +28,12 @@
 #include "supervisor/shell/console.h"
 #include "supervisor/shell/directory_facts.h"
 #include "supervisor/shell/episode_rate.h"
+#include "supervisor/shell/incident_recorder.h"
 #include "supervisor/shell/launch_preparation.h"
 #include "supervisor/shell/lock_holder.h"
 #include "supervisor/shell/net.h"
 #include "supervisor/shell/notify_receiver.h"
+#include "supervisor/shell/rescue.h"
 #include "supervisor/shell/service_manager.h"
 #include "supervisor/shell/state_file.h"
 #include "supervisor/shell/worker_process.h"
@@ -73,10 +76,19 @@ class Supervisor final : public api::Backend {
   void perform(const core::PrepareLaunch& action);
   void perform(const core::SpawnWorker& action);
   void perform(const core::SignalWorker& action);
+  void perform(const core::InspectWorker& action);
+  void perform(const core::GatherEvidence& action);
+  void perform(const core::RescueSnapshot& action);
+  void perform(const core::RecordIncident& action);
   void perform(const core::SaveState&);
   void perform(const core::LeaveDaemon&);
   void launch_settled(LaunchPlan plan);
-  bool hear(const Sender& sender, const protocol::NotifyMessage& message);
+  bool hear(Notification& said);
+  void note_status(const std::string& status);
+  void hold_snapshot(Notification& said);
+  void looked_at(std::int64_t attempt, const core::HostSample& before, core::Instant when);
+  IncidentReport report_on(core::Cause cause, const std::string& what) const;
+  EvidenceRequest evidence_of(const ProcessIdentity& worker) const;
   void worker_ended(std::int64_t attempt, const WorkerEnd& end);
   void refresh_facts();
   void facts_arrived(DirectoryFacts facts);
@@ -89,6 +101,8 @@ class Supervisor final : public api::Backend {
   bool adopt(const UnrecordedWorker& found);
   void watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt);
   core::OwnLaunches own_launches() const;
+  void forget_worker();
+  std::filesystem::path worker_log() const { return config_.logging.directory / "worker.log"; }
   api::Status view() const;
   Result<> refuse_if_leaving() const;
   static core::Instant now();
@@ -122,10 +136,26 @@ class Supervisor final : public api::Backend {
   core::Instant spawned_{0};
   std::uint64_t log_offset_ = 0;  // where this attempt's output begins
   std::optional<core::Instant> last_beat_;
-  std::string last_status_;  // said once, however often it is sent
+  struct Heard {
+    std::chrono::system_clock::time_point time;
+    protocol::NotifyMessage message;
+  };
+  std::deque<Heard> beats_;                           // the last ones of this attempt
+  std::shared_ptr<HeldSnapshot> held_;                // the newest that was announced, until it is durable or of no use
+  std::optional<core::SilenceVerdict> last_verdict_;  // of the last look at this attempt
+  ProcessIdentity last_worker_;
+  core::ExitStatus exit_;      // of the last worker
+  std::uint64_t log_end_ = 0;  // where its output ends
+  std::int64_t reached_ = 0;   // its last completed episode
+  std::string last_status_;    // said once, however often it is sent
+  core::Instant statuses_since_{0};
+  int statuses_ = 0;
   EpisodeRate rate_;
   DirectoryFacts facts_;
+  std::atomic<bool> facts_asked_ = false;
   asio::steady_timer timer_;
+  asio::steady_timer look_timer_;
+  std::unique_ptr<IncidentRecorder> recorder_;
   asio::thread_pool disk_{1};
 };
 

@@ -17,6 +17,7 @@
 
 #include "common/base/text.h"
 #include "common/base/unique_fd.h"
+#include "supervisor/shell/children.h"
 
 namespace ts::shell {
 namespace {
@@ -92,7 +93,7 @@ ToolRun not_started(std::string why) {
 }
 
 // Starts it, or says why not.
-std::string start(const std::string& program, std::vector<std::string> arguments, Started& out) {
+std::string start(const std::string& program, std::vector<std::string> arguments, Children* children, Started& out) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::string("could not be started: ") + std::strerror(errno);
   out.output.reset(ends[0]);
@@ -100,8 +101,14 @@ std::string start(const std::string& program, std::vector<std::string> arguments
   ::fcntl(out.output.get(), F_SETFL, O_NONBLOCK);
   const SpawnSettings settings(input.get());
   std::vector<std::string> environment = tool_environment();
-  const int error = ::posix_spawn(&out.pid, program.c_str(), &settings.files, &settings.attributes,
-                                  pointers_to(arguments).data(), pointers_to(environment).data());
+  int error = 0;
+  const auto spawn = [&]() -> pid_t {
+    pid_t pid = 0;
+    error = ::posix_spawn(&pid, program.c_str(), &settings.files, &settings.attributes, pointers_to(arguments).data(),
+                          pointers_to(environment).data());
+    return error == 0 ? pid : 0;
+  };
+  out.pid = children == nullptr ? spawn() : children->start(spawn);
   if (error != 0) return std::string("could not be started: ") + std::strerror(error);
   out.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, out.pid, 0)));
   return {};
@@ -179,7 +186,7 @@ ToolRun ToolRunner::run(const std::vector<std::string>& arguments, const ToolLim
   const auto program = find_tool(arguments.front());
   if (!program) return not_started("is not installed");
   Started tool;
-  if (std::string why = start(*program, arguments, tool); !why.empty()) return not_started(std::move(why));
+  if (std::string why = start(*program, arguments, children_, tool); !why.empty()) return not_started(std::move(why));
   ToolRun out;
   out.trouble = tool.pidfd ? follow(tool, limits, stop, out.output) : "could not be watched";
   out.complete = out.trouble.empty();
@@ -187,6 +194,7 @@ ToolRun ToolRunner::run(const std::vector<std::string>& arguments, const ToolLim
   ::kill(-tool.pid, SIGKILL);
   if (tool.pidfd && !has_ended(tool.pidfd.get(), kDeathWait)) {
     abandoned_.push_back(tool.pid);
+    release(tool.pid);
     return out;
   }
   siginfo_t info{};
@@ -194,8 +202,13 @@ ToolRun ToolRunner::run(const std::vector<std::string>& arguments, const ToolLim
   do {
     reaped = ::waitid(P_PID, static_cast<id_t>(tool.pid), &info, WEXITED);
   } while (reaped != 0 && errno == EINTR);
+  release(tool.pid);
   if (reaped == 0 && out.complete) out.trouble = describe_end(info);
   return out;
+}
+
+void ToolRunner::release(pid_t pid) {
+  if (children_ != nullptr) children_->release(pid);
 }
 
 void ToolRunner::reap_abandoned() {

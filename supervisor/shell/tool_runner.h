@@ -8,7 +8,7 @@
 // even end then (it hangs in the kernel) is left and reaped at a later run or never: nobody waits for it.
 //
 // Sources: posix_spawn(3), pidfd_open(2), waitid(2) (WNOWAIT), setpgid(2).
-// Threading: one thread at a time. Ownership: refers to nothing.
+// Threading: one thread at a time. Ownership: refers to the registry of children, where one is given.
 #pragma once
 
 #include <sys/types.h>
@@ -37,8 +37,13 @@ struct ToolRun {
 // Where PATH has a program of this name, as execvp(3) looks; nothing when it is not installed.
 std::optional<std::string> find_tool(std::string_view name);
 
+class Children;
+
 class ToolRunner {
  public:
+  // `children`: of a process that reaps orphans, which must not reap what is waited for here.
+  explicit ToolRunner(Children* children = nullptr) : children_(children) {}
+
   // `arguments` begins with the program's name. A request to stop ends it at once.
   ToolRun run(const std::vector<std::string>& arguments, const ToolLimits& limits, const std::stop_token& stop = {});
 
@@ -47,7 +52,9 @@ class ToolRunner {
 
  private:
   void reap_abandoned();
+  void release(pid_t pid);
 
+  Children* children_;
   std::vector<pid_t> abandoned_;
 };
 

@@ -38,6 +38,12 @@ Result<> prepare_worker_log(const std::filesystem::path& file, std::uint64_t max
   return {};
 }
 
+std::uint64_t log_size(const std::filesystem::path& file) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(file, error);
+  return error ? 0 : size;
+}
+
 std::string last_words(const std::filesystem::path& file, std::uint64_t offset) {
   std::error_code error;
   const auto size = std::filesystem::file_size(file, error);

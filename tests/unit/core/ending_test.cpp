@@ -63,7 +63,7 @@ TEST(AStop, ForgetsARestartThatWasAskedForBefore) {
 
 TEST(AStopOfAHangingWorker, LeadsToRest) {
   Scenario s;
-  s.trains().overdue();  // it hangs
+  s.trains().hangs();
   ASSERT_EQ(s.state.stop_cause, Cause::heartbeat_lost);
   s.stop().dies_of(9);
   EXPECT_EQ(s.state.phase, Phase::stopped);
@@ -95,9 +95,17 @@ TEST(AWorkerThatFinishesWhileARestartFromElsewhereIsAsked, GoesBackAllTheSame) {
 TEST(AWorkerThatDoesNotEnd, MeetsTerminateAbortKillAndThenPatience) {
   Scenario s;
   s.trains().overdue();
+  EXPECT_TRUE(s.did<InspectWorker>());
+  EXPECT_EQ(s.state.phase, Phase::running);
+  s.seen_hanging();
   EXPECT_EQ(s.state.phase, Phase::stopping);
-  EXPECT_TRUE(s.signalled(Signal::terminate));
+  EXPECT_TRUE(s.did<GatherEvidence>());
+  EXPECT_FALSE(s.did<SignalWorker>()) << "evidence first";
   EXPECT_TRUE(s.says("no heartbeat"));
+  EXPECT_TRUE(s.says("it sleeps"));
+  s.evidence();
+  EXPECT_TRUE(s.signalled(Signal::terminate));
+  EXPECT_TRUE(s.says("incidents/1"));
   EXPECT_EQ(s.wait(), s.policy.hang_grace);
   s.overdue();
   EXPECT_TRUE(s.signalled(Signal::abort));
@@ -123,19 +131,19 @@ TEST(AWorkerThatDoesNotEnd, MeetsTerminateAbortKillAndThenPatience) {
 TEST(AWorkerThatHung, IsAnIncidentOfThatCauseHoweverItEnded) {
   for (const int how : {15, 6, 9}) {
     Scenario s;
-    s.trains().overdue().dies_of(how);
+    s.trains().hangs().dies_of(how);
     EXPECT_EQ(s.state.last_cause, Cause::heartbeat_lost);
     EXPECT_EQ(s.state.restarts.at(Cause::heartbeat_lost), 1);
     EXPECT_EQ(s.state.phase, Phase::starting);
   }
   Scenario polite;  // it was slow, not hung: its state is saved, and it goes on
-  polite.trains().overdue().exits(75);
+  polite.trains().hangs().exits(75);
   EXPECT_EQ(polite.state.phase, Phase::starting);
 }
 
 TEST(AWorkerThatIsNeverReady, IsEndedAndStartedAgain) {
   Scenario s;
-  s.start().launched().overdue();
+  s.start().launched().hangs();
   EXPECT_EQ(s.state.phase, Phase::stopping);
   EXPECT_EQ(s.state.stop_cause, Cause::start_timeout);
   s.dies_of(15);

@@ -13,6 +13,7 @@ using protocol::NotifyMessage;
 
 TEST(ABeat, KeepsARunningWorkerAlive) {
   Scenario s;
+  s.policy.progress_timeout = Duration::zero();  // beats alone count
   s.trains();
   for (int i = 0; i < 100; ++i) {
     s.after(seconds{29}).beat();
@@ -111,7 +112,8 @@ TEST(AWorkerThatAsksToBeTreatedAsHung, IsTreatedSo) {
   s.trains().hear(message);
   EXPECT_EQ(s.state.phase, Phase::stopping);
   EXPECT_EQ(s.state.stop_cause, Cause::heartbeat_lost);
-  EXPECT_TRUE(s.signalled(Signal::terminate));
+  EXPECT_TRUE(s.did<GatherEvidence>());
+  EXPECT_TRUE(s.evidence().signalled(Signal::terminate));
   s.hear(message);
   EXPECT_TRUE(s.actions.empty());  // once is enough
   EXPECT_EQ(s.dies_of(6).state.last_cause, Cause::heartbeat_lost);
@@ -119,7 +121,7 @@ TEST(AWorkerThatAsksToBeTreatedAsHung, IsTreatedSo) {
 
 TEST(BeatsOfAWorkerThatIsBeingEnded, DoNotSaveIt) {
   Scenario s;
-  s.trains().overdue();
+  s.trains().hangs();
   const Instant deadline = *s.state.deadline;
   s.beat().ready();
   EXPECT_EQ(s.state.phase, Phase::stopping);

@@ -39,6 +39,9 @@ inline std::string broken_by_actions(const Transition& transition) {
       if (!saved) return "a worker is spawned before the state is durable";
       if (spawn->attempt != state.attempt) return "a worker is spawned for another attempt";
     }
+    if (std::holds_alternative<InspectWorker>(action) || std::holds_alternative<GatherEvidence>(action)) {
+      if (!state.has_process()) return "nobody is looked at";
+    }
     if (std::holds_alternative<SignalWorker>(action)) {
       if (!state.has_process()) return "a signal is sent to nobody";
       if (state.phase != Phase::stopping) return "a signal is sent, but the worker is not being ended";
@@ -47,6 +50,7 @@ inline std::string broken_by_actions(const Transition& transition) {
       // Unless nothing can end it: the next supervisor finds it by what was saved.
       const bool unkillable = state.phase == Phase::stopping && state.stop_step == StopStep::unkillable;
       if (state.has_process() && !unkillable) return "the supervisor leaves a worker behind";
+      if (state.ending) return "the supervisor leaves before what the worker left in memory is safe (P5)";
       if (!state.shutting_down) return "the supervisor leaves, and nobody asked it to";
     }
   }
@@ -64,15 +68,21 @@ inline std::string broken(const State& before, const Event& event, const Transit
     return "a worker was forgotten (P4)";
   }
   if (before.pid == 0 && after.pid != 0 && !is_spawn_or_adoption(event)) return "a worker out of nowhere";
-  const bool needs_worker = after.phase == Phase::running || after.phase == Phase::stopping;
-  if (needs_worker && !after.has_process()) return "running or stopping without a worker";
-  const bool may_have = needs_worker || after.phase == Phase::starting;
+  if (after.phase == Phase::running && !after.has_process()) return "running without a worker";
+  if (after.phase == Phase::stopping && !after.is_occupied()) return "stopping nothing";
+  if (after.ending && (after.has_process() || after.phase != Phase::stopping))
+    return "an end in suspense, beside a worker";
+  const bool may_have =
+      after.phase == Phase::running || after.phase == Phase::stopping || after.phase == Phase::starting;
   if (after.has_process() && !may_have) return "a worker in a phase that has none";
-  // While a resume point is being settled, the answer is what comes next.
-  const bool must_wake = (after.phase == Phase::starting && after.has_process()) || after.phase == Phase::stopping ||
+  const bool must_wake = after.phase == Phase::starting || after.phase == Phase::stopping ||
                          after.phase == Phase::backoff ||
                          (after.phase == Phase::running && policy.heartbeat_timeout > Duration::zero());
   if (must_wake && !after.deadline) return "nothing would ever happen again: no deadline (P10)";
+  if (before.clocks.beat.extended && after.clocks.beat.extended && before.pid == after.pid && before.pid != 0 &&
+      after.clocks.beat.due > before.clocks.beat.due && !std::holds_alternative<MessageReceived>(event)) {
+    return "a silent worker got a second extension (P9)";
+  }
   if (after.attempt < before.attempt) return "the attempts go backwards";
   if (after.incidents < before.incidents && after.incidents != 0) return "incidents are forgotten one by one";
   if (after.incidents > before.incidents && after.incidents > policy.max_attempts_without_progress &&

@@ -78,6 +78,23 @@ class Scenario {
     return feed(DeadlinePassed{});
   }
 
+  // What the look at a silent worker shows, and the evidence before it is ended.
+  Scenario& seen(Inspection what) { return feed(WorkerInspected{state.attempt, std::move(what)}); }
+  Scenario& seen_hanging() { return seen({false, false, "it sleeps"}); }
+  Scenario& seen_starved() { return seen({true, false, "the machine is overloaded"}); }
+  Scenario& evidence() { return feed(EvidenceGathered{state.attempt, "incidents/1"}); }
+  Scenario& rescued(const std::string& what = "episode 12 was saved from its memory") {
+    return feed(RescueSettled{state.attempt, what});
+  }
+  // A clock runs out, the look finds no excuse, the evidence is there: it is being ended.
+  Scenario& hangs() { return overdue().seen_hanging().evidence(); }
+  Scenario& announces(std::int64_t episode) {
+    protocol::NotifyMessage message;
+    message.episode = episode;
+    message.snapshot = protocol::SnapshotNotice{episode, 1, "xxh3-128:00", "{}"};
+    return hear(message);
+  }
+
   // ---- longer ways ----
   Scenario& launched(std::int64_t from = 0) { return prepared(from).spawned(); }
   Scenario& trains(std::int64_t from = 0) { return start().launched(from).ready(); }

@@ -98,6 +98,19 @@ class World {
       die({75, std::nullopt});
     }
   }
+  void perform(const InspectWorker& action) {
+    if (chance(10)) return;  // the look never comes back
+    answers_.push_back(WorkerInspected{action.attempt, {chance(30), chance(20), "it was looked at"}});
+  }
+  void perform(const GatherEvidence& action) {
+    if (!chance(10)) answers_.push_back(EvidenceGathered{action.attempt, "incidents/1"});
+  }
+  void perform(const RescueSnapshot& action) {
+    if (process_) note_trouble("a living worker's memory is taken for what it left (P5)");
+    durable_ = std::max(durable_, state_.snapshot);
+    answers_.push_back(RescueSettled{action.attempt, "saved"});
+  }
+  void perform(const RecordIncident&) {}
   void perform(const SaveState&) { memory_ = state_; }
   void perform(const LeaveDaemon&) {
     if (process_ && state_.stop_step != StopStep::unkillable) note_trouble("the supervisor left a worker behind");
@@ -123,11 +136,14 @@ class World {
     next.next_launch = memory_.next_launch;
     next.progress.episode = memory_.progress.episode;
     next.resume = memory_.resume;
+    next.learned = memory_.learned;
+    next.poison = memory_.poison;
     const bool known = process_ && memory_.pid == process_->pid;
     const bool intended = process_ && memory_.pid == 0 && memory_.attempt == process_->attempt;
     state_ = next;
     queue_.clear();
     preparing_.clear();
+    answers_.clear();
     if (process_ && !process_->dead && !known && !intended) note_trouble("a living worker was not remembered (P6)");
     if (process_ && process_->dead) process_.reset();
     if (process_) {
@@ -142,6 +158,7 @@ class World {
     if (operator_is_busy && chance(3)) return ask();
     if (!calm && chance(1)) return come_back();  // kill -9 and start again
     if (!preparing_.empty() && (calm || chance(70))) return settle();
+    if (!answers_.empty() && (calm || chance(60))) return answer();
     if (process_ && process_->dead && (calm || chance(60))) return report();
     const bool stuck = process_ && (process_->hangs || process_->in_kernel);
     const bool beats_in_time = temper == Temper::cooperative && process_ && !stuck;
@@ -173,6 +190,12 @@ class World {
     post(LaunchPrepared{asked.attempt, fresh ? ResumePoint{} : ResumePoint{durable_, "models/model.pt"}});
   }
 
+  void answer() {
+    const Event event = std::move(answers_.front());
+    answers_.pop_front();
+    post(event);
+  }
+
   void report() {
     const Event event = WorkerExited{process_->attempt, process_->status, chance(30) ? "bye" : ""};
     process_.reset();
@@ -200,6 +223,9 @@ class World {
     } else {
       message.watchdog = true;
       if (chance(50)) durable_ = *(message.episode = ++process_->episode);
+      if (message.episode && chance(70)) {
+        message.snapshot = protocol::SnapshotNotice{*message.episode, 1, "xxh3-128:00", "{}"};
+      }
       if (temper == Temper::random && chance(2)) message.watchdog_trigger = true;
       const bool being_ended = state_.phase == Phase::stopping;
       if (!being_ended && chance(5)) message.extend_timeout = std::chrono::seconds(below(200));
@@ -222,6 +248,7 @@ class World {
   Instant now_{std::chrono::hours{1}};
   std::deque<Event> queue_;
   std::deque<PrepareLaunch> preparing_;
+  std::deque<Event> answers_;  // to looks, evidence and rescues
   std::optional<Process> process_;
   std::int64_t durable_ = 0;  // newest episode on disk
   std::int64_t spawned_ = 0;

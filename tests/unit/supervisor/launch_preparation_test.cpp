@@ -12,8 +12,10 @@ using core::LaunchFrom;
 
 class Preparation : public ModelFiles {
  protected:
+  std::optional<core::Poison> poison;
+
   LaunchPlan prepare(const LaunchFrom& from = {}, const std::string& run_id = "run") {
-    return prepare_launch(7, from, {run_id, 7, ""}, config);
+    return prepare_launch({7, from, poison}, nullptr, {run_id, 7, ""}, config);
   }
   static core::LaunchPrepared prepared(const LaunchPlan& plan) {
     const auto* outcome = std::get_if<core::LaunchPrepared>(&plan.outcome);
@@ -184,7 +186,8 @@ TEST_F(Preparation, TakesAFileFromElsewhereAsItIs) {
   const auto elsewhere = (directory / "given.pt").string();
   std::filesystem::copy_file(models("model_ep10.pt"), elsewhere);
   const auto before = contents();
-  EXPECT_EQ(prepared(prepare({LaunchFrom::Kind::selector, elsewhere})).resume, (core::ResumePoint{0, elsewhere}));
+  EXPECT_EQ(prepared(prepare({LaunchFrom::Kind::selector, elsewhere})).resume,
+            (core::ResumePoint{0, elsewhere, true}));
   EXPECT_EQ(contents(), before);
 }
 

@@ -1,0 +1,30 @@
+#include "supervisor/core/progress_limits.h"
+
+#include <algorithm>
+
+namespace ts::core {
+namespace {
+
+constexpr int kLimitFactor = 5;               // of the longest gap seen
+constexpr std::int64_t kSeenEnough = 5;       // gaps, before a limit is taken from them
+constexpr int kFadingShare = 256;             // each gap takes this share from the memory of the longest
+constexpr std::int64_t kSeenMax = 1'000'000;  // counting further tells nothing
+
+}  // namespace
+
+void learn(LearnedGaps& learned, protocol::Phase phase, Duration gap) {
+  Gaps& gaps = learned[phase];
+  gaps.longest = std::max(gap, gaps.longest - gaps.longest / kFadingShare);
+  gaps.seen = std::min(gaps.seen + 1, kSeenMax);
+}
+
+std::optional<Duration> progress_limit(const LearnedGaps& learned, protocol::Phase phase, const Policy& policy) {
+  if (policy.progress_timeout) {
+    return *policy.progress_timeout > Duration::zero() ? policy.progress_timeout : std::nullopt;
+  }
+  const auto found = learned.find(phase);
+  if (found == learned.end() || found->second.seen < kSeenEnough) return policy.progress_unlearned;
+  return std::max(policy.progress_floor, kLimitFactor * found->second.longest);
+}
+
+}  // namespace ts::core

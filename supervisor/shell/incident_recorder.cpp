@@ -1,0 +1,66 @@
+#include "supervisor/shell/incident_recorder.h"
+
+#include <utility>
+
+namespace ts::shell {
+
+IncidentRecorder::IncidentRecorder(asio::io_context& io, Children& children, IncidentBook book,
+                                   std::shared_ptr<spdlog::logger> log)
+    : io_(io), book_(std::move(book)), log_(std::move(log)), gatherer_(&children) {}
+
+IncidentRecorder::~IncidentRecorder() {
+  stop_.request_stop();
+  writer_.join();
+}
+
+void IncidentRecorder::warn(const Error& error) {
+  asio::post(io_, [log = log_, why = error.message] { log->warn("This incident is not on record: {}", why); });
+}
+
+void IncidentRecorder::begin(IncidentReport report, const EvidenceRequest& request,
+                             std::chrono::system_clock::time_point when) {
+  current_.reset();
+  where_.clear();
+  auto begun = book_.begin(std::move(report), when);
+  if (!begun) return warn(begun.error());
+  current_ = std::move(begun->report);
+  where_ = begun->folder.path().string();
+  current_->evidence = gatherer_.gather(request, begun->folder, stop_.get_token());
+  amend();
+}
+
+void IncidentRecorder::amend() {
+  const auto amended = book_.amend(*current_);
+  if (!amended) warn(amended.error());
+}
+
+void IncidentRecorder::investigate(IncidentReport report, EvidenceRequest request,
+                                   std::function<void(std::string)> done) {
+  const auto when = std::chrono::system_clock::now();
+  asio::post(writer_, [this, report = std::move(report), request = std::move(request), done = std::move(done), when] {
+    begin(report, request, when);
+    asio::post(io_, [done, where = where_] { done(where); });
+  });
+}
+
+void IncidentRecorder::ended(IncidentReport report, EvidenceRequest request) {
+  const auto when = std::chrono::system_clock::now();
+  asio::post(writer_, [this, report = std::move(report), request = std::move(request), when] {
+    if (!current_ || current_->attempt != report.attempt || current_->exit) return begin(report, request, when);
+    current_->cause = report.cause;
+    current_->exit = report.exit;
+    current_->decision = report.decision;
+    amend();
+  });
+}
+
+void IncidentRecorder::relaunched(std::int64_t resumed_from, std::int64_t lost_episodes) {
+  asio::post(writer_, [this, resumed_from, lost_episodes] {
+    if (!current_ || current_->resumed_from) return;
+    current_->resumed_from = resumed_from;
+    current_->lost_episodes = lost_episodes;
+    amend();
+  });
+}
+
+}  // namespace ts::shell

@@ -1,0 +1,60 @@
+// Writes the book of incidents beside the supervisor's loop: evidence takes seconds, and a disk may take longer.
+//
+// One incident for each unplanned end of a worker: begun when it is about to be ended, or when it has ended by itself,
+// and amended when its end and what followed are known. Everything is done in the order it was asked for.
+//
+// An incident that cannot be written is said in the log, and supervision goes on.
+// Ownership: owns the book and the one thread that writes it; the io_context, the children and the log outlive it.
+// Destroying it ends what is being gathered within moments. Threading: the io_context's thread; `done` is called there.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include <spdlog/logger.h>
+
+#include "supervisor/shell/evidence.h"
+#include "supervisor/shell/incident_book.h"
+#include "supervisor/shell/net.h"
+
+namespace ts::shell {
+
+class IncidentRecorder {
+ public:
+  IncidentRecorder(asio::io_context& io, Children& children, IncidentBook book, std::shared_ptr<spdlog::logger> log);
+  ~IncidentRecorder();
+  IncidentRecorder(const IncidentRecorder&) = delete;
+  IncidentRecorder& operator=(const IncidentRecorder&) = delete;
+
+  // A worker that lives and is about to be ended. `done` gets the folder's path, empty when there is none.
+  void investigate(IncidentReport report, EvidenceRequest request, std::function<void(std::string)> done);
+
+  // A worker has ended. What `investigate` has found out about the same attempt stays; without it, evidence is taken
+  // now.
+  void ended(IncidentReport report, EvidenceRequest request);
+
+  // What followed the last incident: where the next attempt resumed, and how many episodes that cost.
+  void relaunched(std::int64_t resumed_from, std::int64_t lost_episodes);
+
+ private:
+  // All on the writing thread.
+  void begin(IncidentReport report, const EvidenceRequest& request, std::chrono::system_clock::time_point when);
+  void amend();
+  void warn(const Error& error);
+
+  asio::io_context& io_;
+  IncidentBook book_;
+  std::shared_ptr<spdlog::logger> log_;  // of the io_context's thread
+  EvidenceGatherer gatherer_;
+  std::optional<IncidentReport> current_;  // the newest, as far as it is known
+  std::string where_;                      // its folder
+  std::stop_source stop_;
+  asio::thread_pool writer_{1};
+};
+
+}  // namespace ts::shell

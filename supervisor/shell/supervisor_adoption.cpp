@@ -1,0 +1,75 @@
+// Workers that outlived an earlier supervisor.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "supervisor/shell/supervisor.h"
+#include "supervisor/shell/worker_log.h"
+
+namespace ts::shell {
+
+// A worker that outlived the supervisor before us trains on under us. True when there is one.
+bool Supervisor::adopt_survivor(const Memory& memory) {
+  if (!memory.worker) return false;
+  const std::int64_t attempt = state_.attempt;
+  auto survivor = WorkerProcess::adopt(io_, children_, *memory.worker,
+                                       [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
+  if (!survivor) {
+    const bool rebooted = memory.boot_id != current_boot_id();
+    log_->warn(
+        "The worker {} was running when the last supervisor was last heard of; {}. Going on from the newest "
+        "valid checkpoint.",
+        memory.worker->pid, rebooted ? "the machine has been restarted since, or has lost power" : "both are gone");
+    return false;
+  }
+  watch_adopted(std::move(*survivor), 0);
+  return true;
+}
+
+// The supervisor before us was killed after it had started a worker and before it had written that down.
+bool Supervisor::adopt_unrecorded(const checkpoint::Directory& models) {
+  const auto lock = checkpoint::DirectoryLock::acquire(models, "trainer-supervisor");
+  if (lock || lock.error().kind != ErrorKind::locked) return false;
+  const ExaminedHolder holder = examine_holder(models, own_launches());
+  return holder.worker && adopt(*holder.worker);
+}
+
+bool Supervisor::adopt(const UnrecordedWorker& found) {
+  const std::int64_t attempt = std::max(state_.attempt, found.attempt);
+  auto worker = WorkerProcess::adopt(io_, children_, found.identity,
+                                     [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
+  if (!worker) return false;
+  log_->warn(
+      "Worker {} was started by an earlier supervisor that had no time to write it down; it holds the lock of {}/ and "
+      "was launched as attempt {} of this run.",
+      found.identity.pid, config_.checkpoints.directory.string(), found.attempt);
+  if (run_id_ != found.run_id) exact_.reset();
+  run_id_ = found.run_id;
+  watch_adopted(std::move(*worker), found.attempt);
+  return true;
+}
+
+void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt) {
+  worker_ = std::move(worker);
+  forget_worker();
+  receiver_->begin_attempt();
+  spawned_ = now();
+  log_offset_ = log_size(worker_log());
+  post(core::WorkerAdopted{worker_->pid(), attempt});
+}
+
+core::OwnLaunches Supervisor::own_launches() const {
+  const bool beats = policy_.heartbeat_timeout > core::Duration::zero();
+  return {run_id_, state_.attempt, beats ? receiver_->address() : std::string()};
+}
+
+// What was known of the last one says nothing about the next.
+void Supervisor::forget_worker() {
+  last_beat_.reset();
+  last_verdict_.reset();
+  beats_.clear();
+  held_.reset();
+  rate_.reset();
+}
+
+}  // namespace ts::shell
