@@ -13,8 +13,6 @@ std::filesystem::path resolved_control_socket(const Config& config) {
 std::vector<std::string> keys_without_effect(const Config& config) {
   const Config defaults;
   std::vector<std::string> keys;
-  if (config.supervisor.progress_timeout) keys.emplace_back("supervisor.progress_timeout");
-  if (config.restart.poison_after != defaults.restart.poison_after) keys.emplace_back("restart.poison_after");
   if (config.http != defaults.http) keys.emplace_back("http.listen");
   if (config.hooks != defaults.hooks) keys.emplace_back("hooks.on_event");
   return keys;

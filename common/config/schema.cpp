@@ -92,7 +92,7 @@ void add_supervision(std::vector<Key>& keys) {
       .key("startup_timeout", &Supervisor::startup_timeout, duration(kTick, kYear))
       .key("heartbeat_interval", &Supervisor::heartbeat_interval, duration(kTick, kYear))
       .key("heartbeat_timeout", &Supervisor::heartbeat_timeout, duration_or_0s("off", kTick, kYear))
-      .key("progress_timeout", &Supervisor::progress_timeout, automatic(duration(kTick, kYear)))
+      .key("progress_timeout", &Supervisor::progress_timeout, automatic(duration_or_0s("off", kTick, kYear)))
       .key("stop_timeout", &Supervisor::stop_timeout, duration(kTick, kYear))
       .key("control_socket", &Supervisor::control_socket, automatic(path()))
       .key("state_directory", &Supervisor::state_directory, automatic(path()));

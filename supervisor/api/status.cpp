@@ -60,9 +60,10 @@ std::int64_t Status::at_risk_disk() const {
   return std::max<std::int64_t>(0, state.progress.episode - durable);
 }
 
-// Without a copy of the state outside the worker, its memory dies with it: a crash costs what a power cut costs.
+// What the supervisor holds a copy of outlives the worker.
 std::int64_t Status::at_risk_memory() const {
-  return at_risk_disk();
+  const std::int64_t durable = checkpoint ? checkpoint->episode : 0;
+  return std::max<std::int64_t>(0, state.progress.episode - std::max(durable, state.snapshot));
 }
 
 json::object to_json(const Status& status) {

@@ -87,7 +87,7 @@ class Supervisor final : public api::Backend {
   void note_status(const std::string& status);
   void hold_snapshot(Notification& said);
   void looked_at(std::int64_t attempt, const core::HostSample& before, core::Instant when);
-  IncidentReport report_on(core::Cause cause, const std::string& what) const;
+  IncidentReport report_on(std::int64_t attempt, pid_t pid, core::Cause cause, const std::string& what) const;
   EvidenceRequest evidence_of(const ProcessIdentity& worker) const;
   void worker_ended(std::int64_t attempt, const WorkerEnd& end);
   void refresh_facts();

@@ -62,11 +62,12 @@ void Supervisor::looked_at(std::int64_t attempt, const core::HostSample& before,
   post(core::WorkerInspected{attempt, {verdict.kind == core::SilenceVerdict::Kind::starved, stopped, verdict.why}});
 }
 
-IncidentReport Supervisor::report_on(core::Cause cause, const std::string& what) const {
+IncidentReport Supervisor::report_on(std::int64_t attempt, pid_t pid, core::Cause cause,
+                                     const std::string& what) const {
   IncidentReport report;
   report.run_id = run_id_;
-  report.attempt = state_.attempt;
-  report.pid = last_worker_.pid;
+  report.attempt = attempt;
+  report.pid = pid;
   report.cause = cause;
   report.what = what;
   report.detected_by = detected_by(cause);
@@ -90,18 +91,17 @@ EvidenceRequest Supervisor::evidence_of(const ProcessIdentity& worker) const {
 
 void Supervisor::perform(const core::GatherEvidence& action) {
   if (!worker_) return;
-  recorder_->investigate(report_on(action.cause, action.why), evidence_of(worker_->identity()),
-                         [this, attempt = action.attempt](const std::string& where) {
+  recorder_->investigate(report_on(action.attempt, worker_->pid(), action.cause, action.why),
+                         evidence_of(worker_->identity()), [this, attempt = action.attempt](const std::string& where) {
                            post(core::EvidenceGathered{attempt, where});
                          });
 }
 
 void Supervisor::perform(const core::RecordIncident& action) {
   const bool ran = action.cause != core::Cause::exec_failed && action.cause != core::Cause::cannot_prepare;
-  IncidentReport report = report_on(action.cause, action.what);
+  IncidentReport report = report_on(action.attempt, ran ? last_worker_.pid : 0, action.cause, action.what);
   report.decision = action.decision;
   if (ran) report.exit = exit_;
-  if (!ran) report.pid = 0;
   EvidenceRequest request = evidence_of(last_worker_);
   request.log_end = log_end_;
   recorder_->ended(std::move(report), std::move(request));
