@@ -228,8 +228,7 @@ Result<std::string> Directory::digest_file(const std::string& name, std::uint64_
   return digester.text();
 }
 
-Result<> Directory::write_and_sync(int file, const std::string& name, std::span<const std::byte> bytes,
-                                   const BeforeSync& before_sync) const {
+Result<> Directory::write_all(int file, const std::string& name, std::span<const std::byte> bytes) const {
   // Nothing to reserve for an empty file: fallocate refuses a length of 0.
   const int reserved = bytes.empty() ? 0 : retry_interrupted([&] { return fs_->reserve(file, bytes.size()); });
   if (reserved < 0 && reserved != -EOPNOTSUPP && reserved != -ENOSYS)
@@ -243,6 +242,13 @@ Result<> Directory::write_and_sync(int file, const std::string& name, std::span<
     fs_->start_writeback(file, written, static_cast<std::uint64_t>(count));
     written += static_cast<std::size_t>(count);
   }
+  return {};
+}
+
+Result<> Directory::write_and_sync(int file, const std::string& name, std::span<const std::byte> bytes,
+                                   const BeforeSync& before_sync) const {
+  const auto written = write_all(file, name, bytes);
+  if (!written) return written.error();
   if (before_sync) {
     const auto done = before_sync();
     if (!done) return done.error();
@@ -255,16 +261,24 @@ Result<> Directory::write_and_sync(int file, const std::string& name, std::span<
   return {};
 }
 
-Result<> Directory::write_synced(const std::string& name, std::span<const std::byte> bytes,
-                                 const BeforeSync& before_sync) const {
+Result<> Directory::create(const std::string& name, const Fill& fill) const {
   const int file =
       retry_interrupted([&] { return fs_->open(fd(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kFileMode); });
   if (file < 0) return failure("create", name, file);
-  Result<> written = write_and_sync(file, name, bytes, before_sync);
+  Result<> filled = fill(file);
   const int closed = fs_->close(file);
-  if (written && closed < 0 && closed != -EINTR) written = failure("close", name, closed);
-  if (!written) fs_->unlink(fd(), name);
-  return written;
+  if (filled && closed < 0 && closed != -EINTR) filled = failure("close", name, closed);
+  if (!filled) fs_->unlink(fd(), name);
+  return filled;
+}
+
+Result<> Directory::write_synced(const std::string& name, std::span<const std::byte> bytes,
+                                 const BeforeSync& before_sync) const {
+  return create(name, [&](int file) { return write_and_sync(file, name, bytes, before_sync); });
+}
+
+Result<> Directory::write_unsynced(const std::string& name, std::span<const std::byte> bytes) const {
+  return create(name, [&](int file) { return write_all(file, name, bytes); });
 }
 
 Result<> Directory::sync() const {

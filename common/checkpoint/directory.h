@@ -94,6 +94,9 @@ class Directory {
   Result<> write_synced(const std::string& name, std::span<const std::byte> bytes,
                         const BeforeSync& before_sync = {}) const;
 
+  // The same without a sync: for what need not outlive the machine.
+  Result<> write_unsynced(const std::string& name, std::span<const std::byte> bytes) const;
+
   // The directory's own entries made durable.
   Result<> sync() const;
 
@@ -116,6 +119,9 @@ class Directory {
   Result<UniqueFd> open_bounded(const std::string& name, std::uint64_t bytes_max, std::uint64_t& size) const;
   Result<FileBytes> read_open(int fd, const std::string& name, std::uint64_t size, Digester* digester) const;
   Result<> read_all(int fd, const std::string& name, std::span<std::byte> into, Digester* digester) const;
+  using Fill = std::function<Result<>(int fd)>;
+  Result<> create(const std::string& name, const Fill& fill) const;
+  Result<> write_all(int fd, const std::string& name, std::span<const std::byte> bytes) const;
   Result<> write_and_sync(int fd, const std::string& name, std::span<const std::byte> bytes,
                           const BeforeSync& before_sync) const;
 

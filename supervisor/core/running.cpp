@@ -93,8 +93,9 @@ void Step::operator()(const MessageReceived& event) {
   }
   if (s().phase == Phase::starting && message.ready) {
     // Carried out: whatever comes next starts from the newest checkpoint again.
+    const bool carried_out = s().next_launch.kind != LaunchFrom::Kind::newest;
     s().next_launch = {};
-    act(SaveState{});
+    act(SaveState{carried_out});
     begin_running(attempt_name(s().attempt) + " is training");
   }
   if (s().phase == Phase::running) keep_clocks(message, phase_before, advanced);

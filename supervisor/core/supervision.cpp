@@ -28,7 +28,7 @@ void Step::launch(std::string reason) {
   // Verifying large checkpoints on a slow disk may take its time, and is not judged: it is only said.
   enter(Phase::starting, std::move(reason), policy_.notice);
   const bool condemned = s().poison.deaths >= policy_.poison_after && s().next_launch.kind == LaunchFrom::Kind::newest;
-  act(SaveState{});
+  act(SaveState{s().next_launch.kind != LaunchFrom::Kind::newest});
   act(PrepareLaunch{s().attempt, s().next_launch, condemned ? std::optional(s().poison) : std::nullopt});
 }
 
@@ -119,7 +119,7 @@ void Step::operator()(const LaunchPrepared& event) {
   s().progress.episode = event.resume.episode;
   // Going back, or fresh, begins the history of this run's progress anew.
   if (s().next_launch.kind != LaunchFrom::Kind::newest) s().high_water = event.resume.episode;
-  act(SaveState{});
+  act(SaveState{s().next_launch.kind != LaunchFrom::Kind::newest});
   act(SpawnWorker{s().attempt, event.resume});
 }
 
@@ -138,7 +138,7 @@ void Step::operator()(const LaunchRefused& event) {
 void Step::operator()(const WorkerSpawned& event) {
   if (s().phase != Phase::starting || s().has_process() || event.attempt != s().attempt) return;
   s().pid = event.pid;
-  act(SaveState{});
+  act(SaveState{false});
   const std::string from = s().resume.path.empty() ? "from the beginning" : "from " + s().resume.path;
   const std::string what = attempt_name(s().attempt) + " runs as process " + std::to_string(event.pid) + ", " + from;
   // Whoever does not beat cannot say READY either.

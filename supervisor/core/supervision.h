@@ -252,7 +252,11 @@ struct RecordIncident {  // an unplanned end, for those who ask later
   std::string what;
   std::string decision;
 };
-struct SaveState {};  // make the state durable before the actions that follow
+// Write the state down before the actions that follow: durable, where it holds what a power cut must not undo; else so
+// that it outlives this process, and durable soon, since nobody waits for a disk between a crash and a relaunch.
+struct SaveState {
+  bool durable = true;
+};
 struct LeaveDaemon {};
 
 using Action = std::variant<PrepareLaunch, SpawnWorker, SignalWorker, InspectWorker, GatherEvidence, RescueSnapshot,

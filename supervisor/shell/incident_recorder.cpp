@@ -1,8 +1,15 @@
 #include "supervisor/shell/incident_recorder.h"
 
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
 namespace ts::shell {
+namespace {
+
+constexpr std::chrono::milliseconds kGiveWay{100};
+
+}  // namespace
 
 IncidentRecorder::IncidentRecorder(asio::io_context& io, Children& children, IncidentBook book,
                                    std::shared_ptr<spdlog::logger> log)
@@ -29,6 +36,14 @@ void IncidentRecorder::begin(IncidentReport report, const EvidenceRequest& reque
   amend();
 }
 
+// The relaunch needs the disk more urgently.
+void IncidentRecorder::give_way() {
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  std::condition_variable_any never;
+  never.wait_for(lock, stop_.get_token(), kGiveWay, [] { return false; });
+}
+
 void IncidentRecorder::amend() {
   const auto amended = book_.amend(*current_);
   if (!amended) warn(amended.error());
@@ -46,6 +61,7 @@ void IncidentRecorder::investigate(IncidentReport report, EvidenceRequest reques
 void IncidentRecorder::ended(IncidentReport report, EvidenceRequest request) {
   const auto when = std::chrono::system_clock::now();
   asio::post(writer_, [this, report = std::move(report), request = std::move(request), when] {
+    give_way();
     if (!current_ || current_->attempt != report.attempt || current_->exit) return begin(report, request, when);
     current_->cause = report.cause;
     current_->exit = report.exit;

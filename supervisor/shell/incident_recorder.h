@@ -44,6 +44,7 @@ class IncidentRecorder {
  private:
   // All on the writing thread.
   void begin(IncidentReport report, const EvidenceRequest& request, std::chrono::system_clock::time_point when);
+  void give_way();
   void amend();
   void warn(const Error& error);
 

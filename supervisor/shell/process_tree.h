@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -38,6 +39,10 @@ using ProcessTable = std::map<pid_t, ProcessFacts>;
 
 // Everything that runs, as of about now.
 ProcessTable all_processes();
+
+// Whether we have no other children than these. False where the kernel does not tell (it was built without
+// CONFIG_PROC_CHILDREN).
+bool has_no_children_but(const std::set<pid_t>& known);
 
 // One launch of a worker: the process that was started, and what it was told in its environment.
 struct Launch {

@@ -148,11 +148,16 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name) {
   return memory;
 }
 
-Result<> save_memory(const checkpoint::Directory& directory, const Memory& memory) {
+Result<> save_memory(const checkpoint::Directory& directory, const Memory& memory, Durable durable) {
   const std::string text = to_json(memory);
   const auto cleared = directory.unlink(kTemporary);
   if (!cleared) return cleared.error();
-  const auto written = directory.write_synced(kTemporary, std::as_bytes(std::span(text)));
+  const auto bytes = std::as_bytes(std::span(text));
+  if (durable == Durable::later) {
+    const auto written = directory.write_unsynced(kTemporary, bytes);
+    return written ? directory.rename_over(kTemporary, kFile) : written;
+  }
+  const auto written = directory.write_synced(kTemporary, bytes);
   if (!written) return written.error();
   // The backup is a second link to the old file, so no instant is without a whole one.
   const auto old_gone = directory.unlink(kBackup);

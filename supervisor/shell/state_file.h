@@ -27,7 +27,9 @@ struct Memory {
 std::string to_json(const Memory& memory);
 Result<Memory> parse_memory(std::string_view text, std::string_view name);
 
-Result<> save_memory(const checkpoint::Directory& directory, const Memory& memory);
+// Durable::later: outlives this process, but maybe not the machine; the backup stays the last durable one.
+enum class Durable { now, later };
+Result<> save_memory(const checkpoint::Directory& directory, const Memory& memory, Durable durable = Durable::now);
 
 // Empty when there is none yet. `note` is set to a sentence when a file had to be passed over.
 Memory load_memory(const checkpoint::Directory& directory, std::string& note);

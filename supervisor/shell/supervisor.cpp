@@ -17,6 +17,7 @@ constexpr const char* kLockFile = "lock";
 constexpr const char* kNotifySocket = "notify.sock";
 constexpr std::chrono::milliseconds kRepeatedSignal{300};
 constexpr std::size_t kBeatsKept = 32;
+constexpr std::chrono::milliseconds kDurableSoon{200};
 constexpr int kStatusesAMinute = 30;
 
 int exit_code_of(core::Cause cause) {
@@ -65,7 +66,8 @@ Supervisor::Supervisor(asio::io_context& io, config::Config config, Options opti
       children_(io),
       service_(io),
       timer_(io),
-      look_timer_(io) {}
+      look_timer_(io),
+      save_timer_(io) {}
 
 Supervisor::~Supervisor() {
   disk_.join();
@@ -231,10 +233,21 @@ void Supervisor::perform(const core::SignalWorker& action) {
   if (worker_) worker_->signal(action.signal);
 }
 
-void Supervisor::perform(const core::SaveState&) {
+void Supervisor::perform(const core::SaveState& action) {
+  save_state(action.durable ? Durable::now : Durable::later);
+  // What is not durable yet becomes so when the relaunch is done.
+  save_timer_.cancel();
+  if (action.durable) return;
+  save_timer_.expires_after(kDurableSoon);
+  save_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) save_state(Durable::now);
+  });
+}
+
+void Supervisor::save_state(Durable durable) {
   Memory memory{state_, run_id_, std::nullopt, current_boot_id(), exact_};
   if (worker_ && state_.has_process()) memory.worker = worker_->identity();
-  const auto saved = save_memory(*state_directory_, memory);
+  const auto saved = save_memory(*state_directory_, memory, durable);
   // The run's identity is in the sidecars too, so going on without this file loses history and no work.
   if (!saved) log_->warn("The supervisor's own state was not saved: {}", saved.error().message);
 }

@@ -80,8 +80,9 @@ class Supervisor final : public api::Backend {
   void perform(const core::GatherEvidence& action);
   void perform(const core::RescueSnapshot& action);
   void perform(const core::RecordIncident& action);
-  void perform(const core::SaveState&);
+  void perform(const core::SaveState& action);
   void perform(const core::LeaveDaemon&);
+  void save_state(Durable durable);
   void launch_settled(LaunchPlan plan);
   bool hear(Notification& said);
   void note_status(const std::string& status);
@@ -155,6 +156,7 @@ class Supervisor final : public api::Backend {
   std::atomic<bool> facts_asked_ = false;
   asio::steady_timer timer_;
   asio::steady_timer look_timer_;
+  asio::steady_timer save_timer_;
   std::unique_ptr<IncidentRecorder> recorder_;
   asio::thread_pool disk_{1};
 };

@@ -249,6 +249,8 @@ void WorkerProcess::sweep() {
 
 // True when nothing is left.
 bool WorkerProcess::sweep_once() {
+  // Whatever a child of ours leaves behind becomes our child at once, so there is usually nothing to look for.
+  if (ours_ && rounds_ == 0 && has_no_children_but(children_.kept())) return true;
   for (int look = 0; look < kLooksMax; ++look) {
     const pid_t self = ::getpid();
     const LeftBehind left = left_behind(all_processes(), launch_, self, ours_ ? self : 0, children_.kept(), marks_of);

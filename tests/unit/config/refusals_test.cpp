@@ -155,7 +155,7 @@ TEST(DurationsAndSizes, WithoutTheirUnitAreRefusedWithAnExample) {
       {"supervisor: {stop_timeout: 366d}", "f:1:28: supervisor.stop_timeout must be a duration"},
       {"supervisor: {stop_timeout: 0s}", "f:1:28: supervisor.stop_timeout must be a duration"},
       {"supervisor: {heartbeat_timeout: off}", "f:1:33: supervisor.heartbeat_timeout must be 0s (off) or a duration"},
-      {"supervisor: {progress_timeout: 5}", "f:1:32: supervisor.progress_timeout must be auto or a duration"},
+      {"supervisor: {progress_timeout: 5}", "f:1:32: supervisor.progress_timeout must be auto or 0s (off) or a duration"},
       {"snapshots: {max_bytes: 2 parsecs}", "f:1:24: snapshots.max_bytes must be a size from 4KiB to 1024TiB"},
       {"snapshots: {max_bytes: 2G}", "f:1:24: snapshots.max_bytes must be a size"},
       {"snapshots: {max_bytes: 8388608TiB}", "f:1:24: snapshots.max_bytes must be a size"},
