@@ -76,7 +76,8 @@ void Step::operator()(const WorkerExited& event) {
 // What was in the memory of one that did not save it itself comes first.
 void Step::settle_end(Ending ending) {
   const Cause own = classify(ending.status);
-  if (s().snapshot == 0 || own == Cause::finished || own == Cause::interrupted) return after_end(ending);
+  const bool nothing_lost = s().snapshot == 0 || own == Cause::finished || own == Cause::interrupted;
+  if (nothing_lost || resumed_elsewhere()) return after_end(ending);
   enter(Phase::stopping, ending.what + "; saving episode " + std::to_string(s().snapshot) + ", which it left in memory",
         policy_.notice);
   act(RescueSnapshot{s().attempt});

@@ -64,29 +64,32 @@ bool Step::note_progress(const protocol::NotifyMessage& message) {
   if (message.phase) progress.phase = message.phase;
   if (message.metrics) progress.metrics = *message.metrics;
   if (message.status) progress.status = *message.status;
-  if (message.resumed) progress.resumed = message.resumed;
   if (message.snapshot) s().snapshot = message.snapshot->episode;
   return std::pair{progress.episode, progress.step} > before;
 }
 
 // What it says that it loaded is compared with what it was told: training on from somewhere else is no resume.
-bool Step::resumed_elsewhere(const protocol::NotifyMessage& message) {
-  const ResumePoint& told = s().resume;
-  if (!message.resumed || told.path.empty() || told.foreign || *message.resumed == told.episode) return false;
+bool Step::resumed_elsewhere() const {
+  const ResumePoint& told = t_.state.resume;
+  const auto& loaded = t_.state.progress.resumed;
+  return loaded && !told.path.empty() && !told.foreign && *loaded != told.episode;
+}
+
+void Step::end_wrong_resume() {
+  if (s().phase == Phase::stopping) return;
   end_worker(Cause::wrong_resume, "worker " + std::to_string(s().pid) + " says that it resumed from episode " +
-                                      std::to_string(*message.resumed) + ", and was told to resume from episode " +
-                                      std::to_string(told.episode) + "; ending it");
-  return true;
+                                      std::to_string(*s().progress.resumed) + ", and was told to resume from episode " +
+                                      std::to_string(s().resume.episode) + "; ending it");
 }
 
 void Step::operator()(const MessageReceived& event) {
   if (!s().has_process() || event.attempt != s().attempt) return;
   const protocol::NotifyMessage& message = event.message;
   s().last_heard = now_;
+  if (message.resumed) s().progress.resumed = message.resumed;
+  if (resumed_elsewhere()) return end_wrong_resume();  // nothing else that it tells is of the run that is wanted
   const auto phase_before = s().progress.phase;
   const bool advanced = note_progress(message);
-  const bool is_watched = s().phase == Phase::starting || s().phase == Phase::running;
-  if (is_watched && resumed_elsewhere(message)) return;
   if (message.watchdog_trigger && s().phase == Phase::running) {
     end_worker(Cause::heartbeat_lost, "worker " + std::to_string(s().pid) + " asked to be treated as hung");
     return;

@@ -46,7 +46,8 @@ class Step {
   void begin_running(std::string reason);
   void arm();
   bool note_progress(const protocol::NotifyMessage& message);
-  bool resumed_elsewhere(const protocol::NotifyMessage& message);
+  bool resumed_elsewhere() const;
+  void end_wrong_resume();
   void keep_clocks(const protocol::NotifyMessage& message, std::optional<protocol::Phase> phase_before, bool advanced);
   void restart_progress_clock(bool advanced);
   void note_durable(const protocol::NotifyMessage& message, bool advanced);
