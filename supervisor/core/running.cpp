@@ -41,16 +41,9 @@ void Step::arm() {
   s().deadline = earlier(looked_at, clocks.durable_due);
 }
 
-// Whether training has advanced.
-bool Step::note_progress(const protocol::NotifyMessage& message) {
+Step::Advance Step::note_progress(const protocol::NotifyMessage& message) {
   Progress& progress = s().progress;
   const std::pair before{progress.episode, progress.step};
-  // A worker may know better than we where it resumes (a file of another origin, checkpoints of its own): that is where
-  // it begins, and no progress.
-  if (message.resumed) {
-    progress.episode = *message.resumed;
-    s().high_water = std::max(s().high_water, *message.resumed);
-  }
   if (message.episode) {
     if (*message.episode > s().high_water) {
       s().high_water = *message.episode;
@@ -65,7 +58,7 @@ bool Step::note_progress(const protocol::NotifyMessage& message) {
   if (message.metrics) progress.metrics = *message.metrics;
   if (message.status) progress.status = *message.status;
   if (message.snapshot) s().snapshot = message.snapshot->episode;
-  return std::pair{progress.episode, progress.step} > before;
+  return {progress.episode > before.first, std::pair{progress.episode, progress.step} > before};
 }
 
 // What it says that it loaded is compared with what it was told: training on from somewhere else is no resume.
@@ -86,10 +79,17 @@ void Step::operator()(const MessageReceived& event) {
   if (!s().has_process() || event.attempt != s().attempt) return;
   const protocol::NotifyMessage& message = event.message;
   s().last_heard = now_;
-  if (message.resumed) s().progress.resumed = message.resumed;
+  const bool tells_where = message.resumed && message.resumed != s().progress.resumed;
+  if (tells_where) s().progress.resumed = message.resumed;
   if (resumed_elsewhere()) return end_wrong_resume();  // nothing else that it tells is of the run that is wanted
+  // A worker may know better than we where it resumes (a file of another origin, checkpoints of its own): that is where
+  // it begins, and no progress.
+  if (tells_where) {
+    s().progress.episode = *message.resumed;
+    s().high_water = std::max(s().high_water, *message.resumed);
+  }
   const auto phase_before = s().progress.phase;
-  const bool advanced = note_progress(message);
+  const Advance advance = note_progress(message);
   if (message.watchdog_trigger && s().phase == Phase::running) {
     end_worker(Cause::heartbeat_lost, "worker " + std::to_string(s().pid) + " asked to be treated as hung");
     return;
@@ -101,14 +101,15 @@ void Step::operator()(const MessageReceived& event) {
     act(SaveState{carried_out});
     begin_running(attempt_name(s().attempt) + " is training");
   }
-  if (s().phase == Phase::running) keep_clocks(message, phase_before, advanced);
+  if (s().phase == Phase::running) keep_clocks(message, phase_before, advance);
   if (message.extend_timeout) extend_deadline(*message.extend_timeout);
   arm();
 }
 
 void Step::keep_clocks(const protocol::NotifyMessage& message, std::optional<protocol::Phase> phase_before,
-                       bool advanced) {
+                       Advance advance) {
   Clocks& clocks = s().clocks;
+  const bool advanced = advance.anything;
   // Snapshots are announced by a thread that lives on when training hangs.
   const bool speaks_of_training = message.episode || message.step || message.total;
   const bool alive = message.watchdog || message.ready || (speaks_of_training && !message.snapshot);
@@ -127,7 +128,7 @@ void Step::keep_clocks(const protocol::NotifyMessage& message, std::optional<pro
   // Whoever never tells how far it is cannot be held to getting anywhere.
   const bool begins = speaks_of_training && !is_watched;
   if (advanced || begins || (is_watched && changed_phase)) restart_progress_clock(advanced || begins);
-  note_durable(message, advanced);
+  note_durable(message, advance);
 }
 
 // Entering another phase is no progress, but gives that phase its time: all phases together, and no more.
@@ -151,13 +152,13 @@ void Step::restart_progress_clock(bool advanced) {
 }
 
 // Work is at risk from the first episode on that is not on disk.
-void Step::note_durable(const protocol::NotifyMessage& message, bool advanced) {
+void Step::note_durable(const protocol::NotifyMessage& message, Advance advance) {
   Clocks& clocks = s().clocks;
   if (policy_.durability_alarm == Duration::zero()) return;
   if (message.checkpoint) {
     clocks.durable_due.reset();
     clocks.at_risk_since.reset();
-  } else if (advanced && message.episode && !clocks.at_risk_since) {
+  } else if (advance.episode && !clocks.at_risk_since) {
     clocks.at_risk_since = now_;
     clocks.durable_due = in(policy_.durability_alarm);
   }

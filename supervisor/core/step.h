@@ -37,6 +37,12 @@ class Step {
   void operator()(const DeadlinePassed&);
 
  private:
+  // Whether what a worker told was further than what it had told before.
+  struct Advance {
+    bool episode = false;
+    bool anything = false;  // an episode, or a step of the same
+  };
+
   // The only place that changes the phase.
   void enter(Phase phase, std::string reason, std::optional<Duration> wait = std::nullopt);
   void launch(std::string reason);
@@ -45,12 +51,13 @@ class Step {
   // running.cpp: a worker that is being watched
   void begin_running(std::string reason);
   void arm();
-  bool note_progress(const protocol::NotifyMessage& message);
+  Advance note_progress(const protocol::NotifyMessage& message);
   bool resumed_elsewhere() const;
   void end_wrong_resume();
-  void keep_clocks(const protocol::NotifyMessage& message, std::optional<protocol::Phase> phase_before, bool advanced);
+  void keep_clocks(const protocol::NotifyMessage& message, std::optional<protocol::Phase> phase_before,
+                   Advance advance);
   void restart_progress_clock(bool advanced);
-  void note_durable(const protocol::NotifyMessage& message, bool advanced);
+  void note_durable(const protocol::NotifyMessage& message, Advance advance);
   void extend_deadline(std::chrono::microseconds wanted);
   void running_deadline();
   void suspect(Cause cause, std::string what);

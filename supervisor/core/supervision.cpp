@@ -117,6 +117,9 @@ void Step::operator()(const LaunchPrepared& event) {
   s().resume = event.resume;
   s().goal = policy_.total_episodes;
   s().progress.episode = event.resume.episode;
+  // Those are of the worker before; this one may go back behind its steps.
+  s().progress.phase.reset();
+  s().progress.step = 0;
   // Going back, or fresh, begins the history of this run's progress anew.
   if (s().next_launch.kind != LaunchFrom::Kind::newest) s().high_water = event.resume.episode;
   act(SaveState{s().next_launch.kind != LaunchFrom::Kind::newest});
