@@ -9,7 +9,6 @@ namespace ts::core {
 
 void Step::end_worker(Cause cause, std::string reason) {
   s().stop_cause = cause;
-  s().clocks.suspected.reset();
   if (cause == Cause::asked) {
     s().stop_step = StopStep::terminate;
     enter(Phase::stopping, std::move(reason), policy_.stop_timeout);

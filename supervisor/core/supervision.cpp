@@ -13,6 +13,7 @@ void Step::enter(Phase phase, std::string reason, std::optional<Duration> wait) 
   s().since = now_;
   s().deadline = wait ? std::optional(in(*wait)) : std::nullopt;
   s().reason = std::move(reason);
+  s().clocks.suspected.reset();  // whoever was looked at in one phase is not judged in the next
   t_.note = s().reason;
 }
 
