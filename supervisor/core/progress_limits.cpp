@@ -9,6 +9,8 @@ constexpr int kLimitFactor = 5;               // of the longest gap seen
 constexpr std::int64_t kSeenEnough = 5;       // gaps, before a limit is taken from them
 constexpr int kFadingShare = 256;             // each gap takes this share from the memory of the longest
 constexpr std::int64_t kSeenMax = 1'000'000;  // counting further tells nothing
+constexpr protocol::Phase kEveryPhase[] = {protocol::Phase::train, protocol::Phase::evaluate, protocol::Phase::save,
+                                           protocol::Phase::load};
 
 }  // namespace
 
@@ -25,6 +27,13 @@ std::optional<Duration> progress_limit(const LearnedGaps& learned, protocol::Pha
   const auto found = learned.find(phase);
   if (found == learned.end() || found->second.seen < kSeenEnough) return policy.progress_unlearned;
   return std::max(policy.progress_floor, kLimitFactor * found->second.longest);
+}
+
+std::optional<Duration> progress_limit_of_all(const LearnedGaps& learned, const Policy& policy) {
+  if (policy.progress_timeout) return progress_limit(learned, protocol::Phase::train, policy);
+  Duration all{0};
+  for (const auto phase : kEveryPhase) all += *progress_limit(learned, phase, policy);
+  return all;
 }
 
 }  // namespace ts::core

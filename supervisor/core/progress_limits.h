@@ -31,7 +31,10 @@ using LearnedGaps = std::map<protocol::Phase, Gaps>;
 // One gap between two signs of progress, all of it spent in `phase`.
 void learn(LearnedGaps& learned, protocol::Phase phase, Duration gap);
 
-// Nothing: progress is not watched.
+// Without progress in one phase. Nothing: progress is not watched.
 std::optional<Duration> progress_limit(const LearnedGaps& learned, protocol::Phase phase, const Policy& policy);
+
+// Without progress, however often the phase changes meanwhile: one stay in each of them, or the time that was configured.
+std::optional<Duration> progress_limit_of_all(const LearnedGaps& learned, const Policy& policy);
 
 }  // namespace ts::core

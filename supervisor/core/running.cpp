@@ -11,8 +11,6 @@ namespace {
 // Nobody means to be silent for longer, and a number that a hostile worker makes up must not overflow the clock.
 constexpr std::chrono::hours kExtensionMax{24 * 365};
 constexpr int kStopExtensionFactor = 10;  // of stop_timeout
-constexpr protocol::Phase kEveryPhase[] = {protocol::Phase::train, protocol::Phase::evaluate, protocol::Phase::save,
-                                           protocol::Phase::load};
 
 std::optional<Instant> earlier(std::optional<Instant> a, std::optional<Instant> b) {
   if (!a || !b) return a ? a : b;
@@ -131,7 +129,8 @@ void Step::keep_clocks(const protocol::NotifyMessage& message, std::optional<pro
   note_durable(message, advance);
 }
 
-// Entering another phase is no progress, but gives that phase its time: all phases together, and no more.
+// Entering another phase is no progress, but gives that phase its time: all phases together, and no more. What was
+// granted beyond that stays granted.
 void Step::restart_progress_clock(bool advanced) {
   Clocks& clocks = s().clocks;
   clocks.phase_since = now_;
@@ -140,14 +139,14 @@ void Step::restart_progress_clock(bool advanced) {
   if (!limit) return clocks.progress.due.reset();
   Instant due = in(*limit);
   if (!advanced) {
-    Duration all{0};
-    for (const auto phase : kEveryPhase) all += *progress_limit(s().learned, phase, policy_);
-    due = std::min<Instant>(due, clocks.progressed + all);
+    const Instant all = clocks.progressed + *progress_limit_of_all(s().learned, policy_);
+    due = std::min(due, std::max(all, *clocks.progress.due));
   }
   clocks.progress = {due, !advanced && clocks.progress.extended};
-  if (advanced && clocks.suspected == Cause::no_progress) {
+  if (clocks.suspected == Cause::no_progress && due > now_) {
     clocks.suspected.reset();
-    t_.note = "worker " + std::to_string(s().pid) + " makes progress again";
+    t_.note = "worker " + std::to_string(s().pid) +
+              (advanced ? " makes progress again" : " goes on: " + std::string(protocol::to_string(phase_of_worker())));
   }
 }
 
