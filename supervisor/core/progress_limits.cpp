@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kLimitFactor = 5;               // of the longest gap seen
 constexpr std::int64_t kSeenEnough = 5;       // gaps, before a limit is taken from them
-constexpr int kFadingShare = 256;             // each gap takes this share from the memory of the longest
+constexpr int kFadingShare = 64;              // of each gap is taken from the memory of the longest
 constexpr std::int64_t kSeenMax = 1'000'000;  // counting further tells nothing
 constexpr protocol::Phase kEveryPhase[] = {protocol::Phase::train, protocol::Phase::evaluate, protocol::Phase::save,
                                            protocol::Phase::load};
@@ -16,7 +16,7 @@ constexpr protocol::Phase kEveryPhase[] = {protocol::Phase::train, protocol::Pha
 
 void learn(LearnedGaps& learned, protocol::Phase phase, Duration gap) {
   Gaps& gaps = learned[phase];
-  gaps.longest = std::max(gap, gaps.longest - gaps.longest / kFadingShare);
+  gaps.longest = std::max(gap, gaps.longest - gap / kFadingShare);
   gaps.seen = std::min(gaps.seen + 1, kSeenMax);
 }
 
