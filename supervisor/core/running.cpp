@@ -26,7 +26,7 @@ Duration rounded(Instant span) {
 void Step::begin_running(std::string reason) {
   enter(Phase::running, std::move(reason));
   s().clocks = {};
-  s().clocks.progressed = s().clocks.phase_since = now_;
+  s().clocks.beaten = s().clocks.progressed = s().clocks.phase_since = now_;
   if (policy_.heartbeat_timeout > Duration::zero()) s().clocks.beat.due = in(policy_.heartbeat_timeout);
   arm();
 }
@@ -76,7 +76,6 @@ void Step::end_wrong_resume() {
 void Step::operator()(const MessageReceived& event) {
   if (!s().has_process() || event.attempt != s().attempt) return;
   const protocol::NotifyMessage& message = event.message;
-  s().last_heard = now_;
   const bool tells_where = message.resumed && message.resumed != s().progress.resumed;
   if (tells_where) s().progress.resumed = message.resumed;
   if (resumed_elsewhere()) return end_wrong_resume();  // nothing else that it tells is of the run that is wanted
@@ -113,6 +112,7 @@ void Step::keep_clocks(const protocol::NotifyMessage& message, std::optional<pro
   const bool alive = message.watchdog || message.ready || (speaks_of_training && !message.snapshot);
   if (alive && policy_.heartbeat_timeout > Duration::zero()) {
     clocks.beat = {in(policy_.heartbeat_timeout), false};
+    clocks.beaten = now_;
     if (clocks.suspected == Cause::heartbeat_lost) {
       clocks.suspected.reset();
       t_.note = "worker " + std::to_string(s().pid) + " beats again";
@@ -186,15 +186,16 @@ void Step::running_deadline() {
   Clocks& clocks = s().clocks;
   const auto passed = [&](const std::optional<Instant>& due) { return due && now_ >= *due; };
   const std::string who = "worker " + std::to_string(s().pid);
-  if (clocks.suspected) {
-    if (passed(clocks.look_due)) return judge({false, false, "it could not be looked at"});
-  } else if (passed(clocks.beat.due)) {
-    suspect(Cause::heartbeat_lost, who + " sent no heartbeat for " + human_duration(rounded(now_ - s().last_heard)));
-  } else if (passed(clocks.progress.due)) {
+  // One thing at a time, so that each is said: what else is due comes at once.
+  if (clocks.suspected && passed(clocks.look_due)) {
+    return judge({false, false, "it could not be looked at"});
+  }
+  if (!clocks.suspected && passed(clocks.beat.due)) {
+    suspect(Cause::heartbeat_lost, who + " sent no heartbeat for " + human_duration(rounded(now_ - clocks.beaten)));
+  } else if (!clocks.suspected && passed(clocks.progress.due)) {
     suspect(Cause::no_progress,
             who + " beats, but its training has not moved for " + human_duration(rounded(now_ - clocks.progressed)));
-  }
-  if (passed(clocks.durable_due)) {
+  } else if (passed(clocks.durable_due)) {
     clocks.durable_due = in(policy_.durability_alarm);
     t_.note = "no checkpoint has become durable for " + human_duration(rounded(now_ - *clocks.at_risk_since)) +
               "; a power cut would cost that work now";

@@ -167,7 +167,6 @@ void Step::operator()(const WorkerAdopted& event) {
     s().attempt = std::max(s().attempt, event.launched_as);
   }
   s().pid = event.pid;
-  s().last_heard = now_;
   act(SaveState{});  // nobody may have written it down yet
   if (s().next_launch.kind != LaunchFrom::Kind::newest) {
     end_worker(Cause::asked, "adopted worker " + std::to_string(event.pid) +

@@ -85,6 +85,7 @@ struct Clocks {
   std::optional<Cause> suspected;        // it is being looked at for this
   std::string suspicion;                 // the same, as a sentence begins
   std::optional<Instant> look_due;       // when it is judged without the look
+  Instant beaten{0};                     // when it last beat: not all that it says is a beat
   Instant progressed{0};                 // when training last advanced
   Instant phase_since{0};                // the same, or when the worker entered this phase if that was later
   std::optional<Instant> at_risk_since;  // of the oldest work that is not durable
@@ -140,7 +141,6 @@ struct State {
   Cause stop_cause = Cause::asked;  // why we are ending it
   std::int64_t high_water = 0;      // the most episodes that this run has ever completed
   std::int64_t incidents = 0;       // in a row, without the high-water mark rising between them
-  Instant last_heard{0};            // when the worker last gave a sign of life
   Clocks clocks;                    // of a worker that runs
   LearnedGaps learned;              // what is normal for this run
   bool stopped_outside = false;     // somebody had stopped this worker with a signal when it was judged
