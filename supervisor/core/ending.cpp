@@ -69,7 +69,7 @@ void Step::operator()(const WorkerExited& event) {
   if (!being_ended) s().stop_cause = own;
   s().pid = 0;
   settle_end({cause, event.status, what + (done_nothing ? " before it was ready" : ""),
-              event.last_words.empty() ? "" : ". Its last words: " + event.last_words});
+              event.last_words.empty() ? "" : ". Its last words: " + event.last_words, false});
 }
 
 // What was in the memory of one that did not save it itself comes first.
@@ -92,7 +92,7 @@ void Step::operator()(const RescueSettled& event) {
 }
 
 void Step::after_end(const Ending& ending) {
-  const auto& [cause, status, what, last_words] = ending;
+  const auto& [cause, status, what, last_words, relaunch_asked] = ending;
   const Cause own = classify(status);
   // Only a wish that came while it ran: one that died while carrying a wish out is an incident like any other (P10).
   const bool ended_as_asked = s().stop_cause == Cause::asked;
@@ -118,6 +118,7 @@ void Step::after_end(const Ending& ending) {
     }
   }
   if (s().desired == Desired::down) {
+    if (cause != Cause::asked && cause != Cause::finished) record(cause, what, "staying down, as asked meanwhile");
     const bool as_wished = cause == Cause::asked && (own == Cause::interrupted || own == Cause::killed_outside);
     enter(Phase::stopped, what + "; stopped because it was asked for" + (as_wished ? std::string() : last_words));
     act(SaveState{});
@@ -131,8 +132,10 @@ void Step::after_end(const Ending& ending) {
            " episodes that it was launched for; starting " + attempt_name(s().attempt + 1) + " to go on from there");
     return;
   }
-  if (cause == Cause::asked || goes_elsewhere) {
-    launch(what + "; starting " + attempt_name(s().attempt + 1) + " as asked");
+  if (cause == Cause::asked || goes_elsewhere || relaunch_asked) {
+    const std::string decision = "starting " + attempt_name(s().attempt + 1) + " as asked";
+    if (relaunch_asked && cause != Cause::asked) record(cause, what, decision);
+    launch(what + "; " + decision);
     return;
   }
   count_against_resume_point(ending);
@@ -158,14 +161,18 @@ std::int64_t Step::reached_goal() const {
   return state.progress.total > 0 ? state.progress.total : policy_.total_episodes;
 }
 
+void Step::record(Cause cause, const std::string& what, const std::string& decision) {
+  ++s().restarts[cause];
+  s().last_cause = cause;
+  act(RecordIncident{s().attempt, cause, what, decision});
+}
+
 // An end that nobody asked for, and what follows from it.
 void Step::incident(Cause cause, const std::string& what, const std::string& last_words) {
-  ++s().restarts[cause];
   ++s().incidents;
-  s().last_cause = cause;
   const std::string named = what + " (" + std::string(to_string(cause)) + ")";
   const auto decide = [&](const std::string& decision) {
-    act(RecordIncident{s().attempt, cause, what, decision});
+    record(cause, what, decision);
     return named + "; " + decision + last_words;
   };
   if (is_permanent(cause)) {

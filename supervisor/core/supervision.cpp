@@ -48,6 +48,7 @@ void Step::operator()(const StartRequested& event) {
     return;
   }
   s().desired = Desired::up;
+  if (s().ending && event.by_operator) s().ending->relaunch_asked = true;
   if (s().is_occupied() || s().phase == Phase::starting) return;
   if (goal_reached) {
     enter(Phase::finished, std::to_string(s().finished_total) + "/" + std::to_string(policy_.total_episodes) +
@@ -83,6 +84,7 @@ void Step::operator()(const RestartRequested& event) {
   if (s().is_occupied()) {
     if (s().phase != Phase::stopping) end_worker(Cause::asked, "stopping the worker to start it anew, as asked");
     s().stop_cause = Cause::asked;  // whatever it was being ended for
+    if (s().ending) s().ending->relaunch_asked = true;
     act(SaveState{});
     return;
   }

@@ -99,6 +99,7 @@ struct Ending {
   ExitStatus status;
   std::string what;
   std::string last_words;
+  bool relaunch_asked = false;  // by a person, after this end
 
   bool operator==(const Ending&) const = default;
 };
