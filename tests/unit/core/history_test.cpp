@@ -22,6 +22,10 @@ Policy policy_of(std::uint32_t seed) {
 
 TEST(ARandomHistory, NeverBreaksAnInvariant) {
   std::int64_t spawned = 0;
+  std::int64_t rescues = 0;
+  std::int64_t looks = 0;
+  std::int64_t condemned = 0;
+  std::int64_t incidents = 0;
   for (std::uint32_t seed = 1; seed <= kSeeds; ++seed) {
     World world(seed, policy_of(seed));
     world.post(StartRequested{true});
@@ -30,8 +34,17 @@ TEST(ARandomHistory, NeverBreaksAnInvariant) {
       ASSERT_EQ(world.trouble(), "") << "seed " << seed << ", step " << world.steps();
     }
     spawned += world.spawned();
+    rescues += world.rescues();
+    looks += world.looks();
+    condemned += world.condemned();
+    incidents += world.incidents();
   }
-  EXPECT_GT(spawned, 5000);  // the histories were eventful
+  // The histories were eventful.
+  EXPECT_GT(spawned, 5000);
+  EXPECT_GT(rescues, 500);
+  EXPECT_GT(looks, 500);
+  EXPECT_GT(condemned, 20);
+  EXPECT_GT(incidents, 1000);
 }
 
 // P10: no loop is endless, none needs a person.
@@ -70,7 +83,11 @@ TEST(ACooperativeWorkerAfterAnyHistory, TrainsAgain) {
       const State& state = world.state();
       return state.attempt > attempt && state.phase == Phase::running && state.progress.episode > state.resume.episode;
     };
-    for (int i = 0; i < 20'000 && !trains(); ++i) world.tick();
+    for (int i = 0; i < 20'000 && !trains(); ++i) {
+      world.tick();
+      // Its last worker may have finished before anything was asked for.
+      if (world.state().phase == Phase::finished) world.post(RestartRequested{});
+    }
     ASSERT_EQ(world.trouble(), "") << "seed " << seed;
     EXPECT_TRUE(trains()) << "seed " << seed << ": " << world.state().reason;
     const std::int64_t workers = world.spawned();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "supervisor/core/supervision.h"
@@ -32,6 +33,8 @@ inline std::string broken_by_actions(const Transition& transition) {
       if (state.phase != Phase::starting || state.has_process()) return "a launch is prepared beside a worker";
       if (!saved) return "a launch is prepared before the state is durable";
       if (prepare->attempt != state.attempt) return "a launch is prepared for another attempt";
+      if (prepare->poison && prepare->from.kind != LaunchFrom::Kind::newest) return "what was asked for is condemned";
+      if (prepare->poison && prepare->poison->episode == 0) return "nothing is condemned";
     }
     if (const auto* spawn = std::get_if<SpawnWorker>(&action)) {
       ++launches;
@@ -57,6 +60,56 @@ inline std::string broken_by_actions(const Transition& transition) {
   return launches > 1 ? "two launches in one step" : "";
 }
 
+// A worker that does not save its state itself leaves what it announced, unless it trained another run (P3, P5).
+inline std::string broken_rescue(const State& before, const Event& event, const Transition& transition) {
+  const auto* exited = std::get_if<WorkerExited>(&event);
+  if (exited == nullptr || exited->attempt != before.attempt || !before.has_process()) {
+    return holds<RescueSnapshot>(transition.actions) ? "a rescue, and nobody died (P5)" : "";
+  }
+  const Cause own = classify(exited->status);
+  const bool saved_itself = own == Cause::finished || own == Cause::interrupted;
+  const bool told_elsewhere = !before.resume.path.empty() && !before.resume.foreign && before.progress.resumed &&
+                              *before.progress.resumed != before.resume.episode;
+  const bool due = before.snapshot != 0 && !saved_itself && !told_elsewhere;
+  if (due != holds<RescueSnapshot>(transition.actions)) return "a rescue is missing, or one too many (P5)";
+  return due != transition.state.ending.has_value() ? "a rescue whose end nobody waits for (P5)" : "";
+}
+
+// The clocks of a worker that is watched, and the one extension that each may get (P9).
+inline std::string broken_clocks(const State& before, const Event& event, const State& after) {
+  const Clocks& clocks = after.clocks;
+  const bool watched = after.has_process() && (after.phase == Phase::starting || after.phase == Phase::running);
+  if (clocks.suspected && !watched) return "somebody is looked at who is not watched (P9)";
+  if (clocks.suspected && (!after.deadline || *after.deadline > *clocks.look_due)) return "a look without end (P9)";
+  if (after.phase == Phase::running) {
+    for (const auto& due : {clocks.beat.due, clocks.progress.due, clocks.durable_due}) {
+      const bool replaced = clocks.suspected && due != clocks.durable_due;
+      if (due && !replaced && (!after.deadline || *after.deadline > *due)) return "a clock that nobody hears (P9)";
+    }
+  }
+  if (before.pid == 0 || before.pid != after.pid || std::holds_alternative<MessageReceived>(event)) return "";
+  const std::pair<const Clock&, const Clock&> each[] = {{before.clocks.beat, clocks.beat},
+                                                        {before.clocks.progress, clocks.progress}};
+  for (const auto& [old, now] : each) {
+    if (old.extended && now.extended && now.due > old.due) return "a second extension without a sign of life (P9)";
+  }
+  return "";
+}
+
+// P11: whatever is done to a worker is said.
+inline std::string broken_by_silence(const State& before, const Transition& transition) {
+  const auto& actions = transition.actions;
+  const bool does_something = holds<SignalWorker>(actions) || holds<InspectWorker>(actions) ||
+                              holds<GatherEvidence>(actions) || holds<RescueSnapshot>(actions) ||
+                              holds<PrepareLaunch>(actions) || holds<RecordIncident>(actions);
+  if (does_something && transition.note.empty()) return "something is done and nobody is told (P11)";
+  if (transition.alarm && transition.note.empty()) return "an alarm without a word (P11)";
+  if (transition.state.incidents > before.incidents && !holds<RecordIncident>(actions)) {
+    return "an incident that nobody records (P11)";
+  }
+  return "";
+}
+
 // Empty when all is well, else what is not.
 inline std::string broken(const State& before, const Event& event, const Transition& transition, const Policy& policy) {
   const State& after = transition.state;
@@ -79,9 +132,9 @@ inline std::string broken(const State& before, const Event& event, const Transit
                          after.phase == Phase::backoff ||
                          (after.phase == Phase::running && policy.heartbeat_timeout > Duration::zero());
   if (must_wake && !after.deadline) return "nothing would ever happen again: no deadline (P10)";
-  if (before.clocks.beat.extended && after.clocks.beat.extended && before.pid == after.pid && before.pid != 0 &&
-      after.clocks.beat.due > before.clocks.beat.due && !std::holds_alternative<MessageReceived>(event)) {
-    return "a silent worker got a second extension (P9)";
+  if (before.pid != 0 && before.pid == after.pid && before.phase == Phase::stopping &&
+      after.stop_step < before.stop_step) {
+    return "the escalation went back";
   }
   if (after.attempt < before.attempt) return "the attempts go backwards";
   if (after.incidents < before.incidents && after.incidents != 0) return "incidents are forgotten one by one";
@@ -92,6 +145,10 @@ inline std::string broken(const State& before, const Event& event, const Transit
   if (after.phase == Phase::finished && before.phase != Phase::finished &&
       after.finished_total < policy.total_episodes) {
     return "finished, with a goal that is not reached";
+  }
+  for (const auto& trouble : {broken_rescue(before, event, transition), broken_clocks(before, event, after),
+                              broken_by_silence(before, transition)}) {
+    if (!trouble.empty()) return trouble;
   }
   return broken_by_actions(transition);
 }

@@ -32,6 +32,7 @@ class Scenario {
     state = std::move(transition.state);
     actions = std::move(transition.actions);
     note = std::move(transition.note);
+    alarm = transition.alarm;
     return *this;
   }
 
@@ -47,13 +48,7 @@ class Scenario {
   }
   Scenario& spawned() { return feed(WorkerSpawned{state.attempt, ++last_pid}); }
   Scenario& hear(const protocol::NotifyMessage& message) { return feed(MessageReceived{state.attempt, message}); }
-  Scenario& ready() {
-    protocol::NotifyMessage message;
-    message.ready = true;
-    message.episode = state.resume.episode;
-    message.resumed = state.resume.episode;
-    return hear(message);
-  }
+  Scenario& ready() { return says_it_resumed(state.resume.episode); }
   Scenario& beat() {
     protocol::NotifyMessage message;
     message.watchdog = true;
@@ -63,6 +58,40 @@ class Scenario {
     protocol::NotifyMessage message;
     message.watchdog = true;
     message.episode = episode;
+    return hear(message);
+  }
+  Scenario& takes_step(std::int64_t step) {
+    protocol::NotifyMessage message;
+    message.watchdog = true;
+    message.step = step;
+    return hear(message);
+  }
+  Scenario& enters(protocol::Phase phase) {
+    protocol::NotifyMessage message;
+    message.watchdog = true;
+    message.phase = phase;
+    return hear(message);
+  }
+  Scenario& gives_up_itself() {
+    protocol::NotifyMessage message;
+    message.watchdog_trigger = true;
+    return hear(message);
+  }
+  Scenario& asks_for(std::chrono::microseconds more) {
+    protocol::NotifyMessage message;
+    message.extend_timeout = more;
+    return hear(message);
+  }
+  Scenario& saved() {
+    protocol::NotifyMessage message;
+    message.checkpoint = "models/model.pt";
+    return hear(message);
+  }
+  Scenario& says_it_resumed(std::int64_t episode) {
+    protocol::NotifyMessage message;
+    message.ready = true;
+    message.episode = episode;
+    message.resumed = episode;
     return hear(message);
   }
   Scenario& exits(int code) { return feed(WorkerExited{state.attempt, {code, std::nullopt}, ""}); }
@@ -110,13 +139,17 @@ class Scenario {
       return sent != nullptr && sent->signal == signal;
     });
   }
-  LaunchFrom preparing_from() const {
+  template <class T>
+  T the() const {
     for (const Action& action : actions) {
-      if (const auto* prepare = std::get_if<PrepareLaunch>(&action)) return prepare->from;
+      if (const auto* found = std::get_if<T>(&action)) return *found;
     }
-    ADD_FAILURE() << "no launch is prepared";
+    ADD_FAILURE() << "there is no such action: " << note;
     return {};
   }
+  LaunchFrom preparing_from() const { return the<PrepareLaunch>().from; }
+  bool is_looked_at() const { return state.clocks.suspected.has_value(); }
+  bool noted(std::string_view part) const { return note.find(part) != std::string::npos; }
   bool says(std::string_view part) const { return state.reason.find(part) != std::string::npos; }
   Instant wait() const { return state.deadline.value_or(now) - now; }
 
@@ -125,6 +158,7 @@ class Scenario {
   Instant now{1'000'000'000'000};
   std::vector<Action> actions;  // of the last step
   std::string note;
+  bool alarm = false;
   std::int64_t last_pid = 1000;
 };
 

@@ -39,7 +39,37 @@ std::vector<Named> every_state(const Policy& policy) {
   add("aborting", [](Scenario& s) { s.trains().stop().overdue(); });
   add("killing", [](Scenario& s) { s.trains().stop().overdue().overdue(); });
   add("unkillable", [](Scenario& s) { s.trains().stop().overdue().overdue().overdue(); });
-  if (beats) add("hung", [](Scenario& s) { s.trains().overdue(); });
+  if (beats) {
+    add("looked at", [](Scenario& s) { s.trains(10).announces(11).overdue(); });
+    add("looked at again", [](Scenario& s) { s.trains(10).overdue().seen_starved().overdue(); });
+    add("start looked at", [](Scenario& s) { s.start().launched(10).overdue(); });
+    add("start extended", [](Scenario& s) { s.start().launched(10).overdue().seen_starved(); });
+    add("hung", [](Scenario& s) { s.trains().overdue().seen_hanging().evidence(); });
+  }
+  add("without progress", [](Scenario& s) {
+    s.trains(10).completes(11);
+    while (!s.is_looked_at()) {
+      s.after(seconds{25}).beat();
+      if (s.now >= *s.state.deadline) s.feed(DeadlinePassed{});
+    }
+  });
+  add("without progress, extended", [](Scenario& s) {
+    s.trains(10).completes(11);
+    while (!s.is_looked_at()) {
+      s.after(seconds{25}).beat();
+      if (s.now >= *s.state.deadline) s.feed(DeadlinePassed{});
+    }
+    s.seen_starved();
+  });
+  add("gathering evidence", [](Scenario& s) { s.trains(10).announces(11).gives_up_itself(); });
+  add("resumed elsewhere", [](Scenario& s) { s.start().launched(10).says_it_resumed(7); });
+  add("rescuing", [](Scenario& s) { s.trains(10).announces(11).dies_of(11); });
+  add("rescuing after a stop", [](Scenario& s) { s.trains(10).announces(11).stop().dies_of(9); });
+  add("rescuing before a restart", [](Scenario& s) { s.trains(10).announces(11).restart_from("ep5").dies_of(9); });
+  add("rescuing while leaving", [](Scenario& s) { s.trains(10).announces(11).shut_down().dies_of(9); });
+  add("rescuing, slowly", [](Scenario& s) { s.trains(10).announces(11).dies_of(11).overdue(); });
+  add("preparing slowly", [](Scenario& s) { s.start().overdue(); });
+  add("condemned", [](Scenario& s) { s.trains(10).dies_of(11).launched(10).ready().dies_of(11).overdue(); });
   add("leaving", [](Scenario& s) { s.trains().shut_down(); });
   add("leaving now", [](Scenario& s) { s.trains().shut_down().shut_down(true); });
   add("left", [](Scenario& s) { s.trains().shut_down().exits(75); });
@@ -73,6 +103,14 @@ void add_messages(std::vector<std::pair<std::string, Event>>& out, std::int64_t 
   add("episode back", [](auto& m) { m.episode = 0; });
   add("episode on", [](auto& m) { m.episode = 999'999'999; });
   add("resumed", [](auto& m) { m.ready = true, m.resumed = 5, m.episode = 5, m.total = 9; });
+  add("a step", [](auto& m) { m.watchdog = true, m.step = 999; });
+  add("evaluating", [](auto& m) { m.phase = protocol::Phase::evaluate; });
+  add("a step while saving", [](auto& m) { m.step = 1000, m.phase = protocol::Phase::save; });
+  add("a checkpoint", [](auto& m) { m.checkpoint = "models/model_ep12.pt"; });
+  add("a snapshot", [](auto& m) {
+    m.episode = 12;
+    m.snapshot = protocol::SnapshotNotice{12, 1, "xxh3-128:00", "{}"};
+  });
 }
 
 std::vector<std::pair<std::string, Event>> every_event(std::int64_t attempt) {
@@ -104,6 +142,12 @@ std::vector<std::pair<std::string, Event>> every_event(std::int64_t attempt) {
       out.emplace_back("signal " + std::to_string(signal) + tag, WorkerExited{of, {std::nullopt, signal}, ""});
     }
     out.emplace_back("unknown end" + tag, WorkerExited{of, {}, ""});
+    out.emplace_back("out of memory" + tag, WorkerExited{of, {std::nullopt, 9, true}, ""});
+    out.emplace_back("seen hanging" + tag, WorkerInspected{of, {false, false, "it sleeps"}});
+    out.emplace_back("seen starved" + tag, WorkerInspected{of, {true, false, "no processor"}});
+    out.emplace_back("seen stopped" + tag, WorkerInspected{of, {false, true, "stopped"}});
+    out.emplace_back("evidence" + tag, EvidenceGathered{of, "incidents/1"});
+    out.emplace_back("rescued" + tag, RescueSettled{of, "saved"});
     add_messages(out, of);
   }
   return out;

@@ -28,6 +28,10 @@ class World {
   const State& state() const { return state_; }
   std::int64_t spawned() const { return spawned_; }
   std::int64_t supervisors() const { return supervisors_; }
+  std::int64_t rescues() const { return rescues_; }
+  std::int64_t looks() const { return looks_; }
+  std::int64_t condemned() const { return condemned_; }
+  std::int64_t incidents() const { return incidents_; }
   std::int64_t steps() const { return steps_; }
   Instant now() const { return now_; }
   const std::string& trouble() const { return trouble_; }  // the first broken invariant
@@ -49,6 +53,7 @@ class World {
     std::int64_t attempt = 0;
     std::int64_t pid = 0;
     std::int64_t episode = 0;
+    std::int64_t step = 0;
     bool ready = false;
     bool hangs = false;
     bool in_kernel = false;  // not even SIGKILL ends it for now
@@ -73,7 +78,10 @@ class World {
     if (trouble_.empty()) trouble_ = what;
   }
 
-  void perform(const PrepareLaunch& action) { preparing_.push_back(action); }
+  void perform(const PrepareLaunch& action) {
+    condemned_ += action.poison ? 1 : 0;
+    preparing_.push_back(action);
+  }
   void perform(const SpawnWorker& action) {
     if (process_) note_trouble("a second worker was spawned beside a living one (P4)");
     // Answered before anything else is heard, as the shell does.
@@ -99,6 +107,7 @@ class World {
     }
   }
   void perform(const InspectWorker& action) {
+    ++looks_;
     if (chance(10)) return;  // the look never comes back
     answers_.push_back(WorkerInspected{action.attempt, {chance(30), chance(20), "it was looked at"}});
   }
@@ -107,10 +116,11 @@ class World {
   }
   void perform(const RescueSnapshot& action) {
     if (process_) note_trouble("a living worker's memory is taken for what it left (P5)");
+    ++rescues_;
     durable_ = std::max(durable_, state_.snapshot);
     answers_.push_back(RescueSettled{action.attempt, "saved"});
   }
-  void perform(const RecordIncident&) {}
+  void perform(const RecordIncident&) { ++incidents_; }
   void perform(const SaveState&) { memory_ = state_; }
   void perform(const LeaveDaemon&) {
     if (process_ && state_.stop_step != StopStep::unkillable) note_trouble("the supervisor left a worker behind");
@@ -211,6 +221,7 @@ class World {
       if (process_->hangs) return pass_time();
       process_->ready = message.ready = true;
       message.resumed = message.episode = process_->episode;
+      if (temper == Temper::random && chance(3)) message.resumed = below(10);  // elsewhere
     } else if (temper == Temper::crashing) {
       return die({std::nullopt, 11});
     } else if (temper == Temper::random && chance(15)) {
@@ -226,6 +237,9 @@ class World {
       if (message.episode && chance(70)) {
         message.snapshot = protocol::SnapshotNotice{*message.episode, 1, "xxh3-128:00", "{}"};
       }
+      if (chance(30)) message.step = ++process_->step;
+      if (chance(20)) message.phase = static_cast<protocol::Phase>(below(4));
+      if (chance(10)) message.checkpoint = "models/model.pt";
       if (temper == Temper::random && chance(2)) message.watchdog_trigger = true;
       const bool being_ended = state_.phase == Phase::stopping;
       if (!being_ended && chance(5)) message.extend_timeout = std::chrono::seconds(below(200));
@@ -253,6 +267,10 @@ class World {
   std::int64_t durable_ = 0;  // newest episode on disk
   std::int64_t spawned_ = 0;
   std::int64_t supervisors_ = 1;
+  std::int64_t rescues_ = 0;
+  std::int64_t looks_ = 0;
+  std::int64_t condemned_ = 0;
+  std::int64_t incidents_ = 0;
   std::int64_t steps_ = 0;
   std::string trouble_;
 };
