@@ -81,6 +81,7 @@ TEST(AStop, ThatHadToKillRescuesBeforeItIsDone) {
   EXPECT_EQ(s.state.phase, Phase::stopping);
   s.rescued();
   EXPECT_EQ(s.state.phase, Phase::stopped);
+  EXPECT_EQ(s.state.snapshot, 0);  // nothing is held any more
   EXPECT_TRUE(s.says("was saved from its memory"));
   EXPECT_TRUE(s.state.restarts.empty());
 }
