@@ -168,6 +168,16 @@ TEST(TheHistoryOfRestarts, IsCountedByCause) {
             (std::map<Cause, std::int64_t>{{Cause::interrupted, 1}, {Cause::crash, 2}, {Cause::error_exit, 1}}));
 }
 
+// Whoever finishes says READY first: a program that does nothing at all is no success.
+TEST(AWorkerThatExitsBeforeItIsReady, HasNotFinishedWhateverItSays) {
+  Scenario s;
+  s.start().launched(250).exits(0);
+  EXPECT_EQ(s.state.phase, Phase::starting);
+  EXPECT_EQ(s.state.last_cause, Cause::error_exit);
+  EXPECT_EQ(s.state.finished_total, 0);
+  EXPECT_TRUE(s.says("before it was ready"));
+}
+
 TEST(ABudgetOfOne, IsOneRelaunch) {
   Scenario s;
   s.policy.max_attempts_without_progress = 1;

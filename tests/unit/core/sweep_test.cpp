@@ -18,6 +18,16 @@ struct Named {
   Scenario scenario;
 };
 
+// Beats on without progress until it is looked at.
+Scenario& stands_still(Scenario& s) {
+  s.trains(10).completes(11);
+  for (int i = 0; i < 10'000 && !s.is_looked_at(); ++i) {
+    s.after(seconds{25}).beat();
+    if (s.now >= *s.state.deadline) s.feed(DeadlinePassed{});
+  }
+  return s;
+}
+
 std::vector<Named> every_state(const Policy& policy) {
   std::vector<Named> out;
   const auto add = [&](std::string name, const std::function<void(Scenario&)>& lead) {
@@ -46,21 +56,8 @@ std::vector<Named> every_state(const Policy& policy) {
     add("start extended", [](Scenario& s) { s.start().launched(10).overdue().seen_starved(); });
     add("hung", [](Scenario& s) { s.trains().overdue().seen_hanging().evidence(); });
   }
-  add("without progress", [](Scenario& s) {
-    s.trains(10).completes(11);
-    while (!s.is_looked_at()) {
-      s.after(seconds{25}).beat();
-      if (s.now >= *s.state.deadline) s.feed(DeadlinePassed{});
-    }
-  });
-  add("without progress, extended", [](Scenario& s) {
-    s.trains(10).completes(11);
-    while (!s.is_looked_at()) {
-      s.after(seconds{25}).beat();
-      if (s.now >= *s.state.deadline) s.feed(DeadlinePassed{});
-    }
-    s.seen_starved();
-  });
+  add("without progress", [](Scenario& s) { stands_still(s); });
+  add("without progress, extended", [](Scenario& s) { stands_still(s).seen_starved(); });
   add("gathering evidence", [](Scenario& s) { s.trains(10).announces(11).gives_up_itself(); });
   add("resumed elsewhere", [](Scenario& s) { s.start().launched(10).says_it_resumed(7); });
   add("rescuing", [](Scenario& s) { s.trains(10).announces(11).dies_of(11); });
