@@ -6,6 +6,7 @@ namespace ts::core {
 namespace {
 
 constexpr int kLimitFactor = 5;               // of the longest gap seen
+constexpr std::chrono::hours kLimitMax{24};   // gaps near their limit would raise it without end
 constexpr std::int64_t kSeenEnough = 5;       // gaps, before a limit is taken from them
 constexpr int kFadingShare = 64;              // of each gap is taken from the memory of the longest
 constexpr std::int64_t kSeenMax = 1'000'000;  // counting further tells nothing
@@ -26,7 +27,7 @@ std::optional<Duration> progress_limit(const LearnedGaps& learned, protocol::Pha
   }
   const auto found = learned.find(phase);
   if (found == learned.end() || found->second.seen < kSeenEnough) return policy.progress_unlearned;
-  return std::max(policy.progress_floor, kLimitFactor * found->second.longest);
+  return std::max(policy.progress_floor, std::min<Duration>(kLimitMax, kLimitFactor * found->second.longest));
 }
 
 std::optional<Duration> progress_limit_of_all(const LearnedGaps& learned, const Policy& policy) {

@@ -34,6 +34,11 @@ TEST(ALimit, IsFiveTimesTheLongestGapAndNeverBelowTheFloor) {
   EXPECT_GT(*progress_limit(after(50, seconds{13}), train, policy), policy.progress_floor);
 }
 
+// Found by the random histories: each gap near its limit made the next limit five times as long, to the end of time.
+TEST(ALimit, IsNeverLongerThanADay) {
+  EXPECT_EQ(progress_limit(after(50, hours{10}), train, Policy{}), hours{24});
+}
+
 TEST(ALimit, IsOfItsPhase) {
   const Policy policy;
   LearnedGaps learned = after(10, seconds{20});
