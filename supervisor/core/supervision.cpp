@@ -56,7 +56,7 @@ void Step::operator()(const StartRequested& event) {
     return;
   }
   if (event.by_operator) s().incidents = 0;
-  launch(attempt_name(s().attempt + 1) + ", because it was asked for");
+  launch(attempt_name(s().attempt + 1) + ", because " + (event.why.empty() ? "it was asked for" : event.why));
 }
 
 void Step::operator()(const StopRequested&) {

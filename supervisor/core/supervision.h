@@ -163,6 +163,7 @@ struct State {
 
 struct StartRequested {
   bool by_operator = false;  // then the history of incidents begins anew
+  std::string why{};         // a clause for the reason; empty: because it was asked for
 };
 struct StopRequested {};
 struct RestartRequested {

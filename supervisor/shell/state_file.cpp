@@ -19,6 +19,7 @@ constexpr std::int64_t kPidMax = 1 << 22;  // PID_MAX_LIMIT of 64-bit Linux
 constexpr const char* kFile = "state.json";
 constexpr const char* kBackup = "state.json.bak";
 constexpr const char* kTemporary = "state.json.tmp";
+constexpr const char* kRejected = ".rejected";
 
 std::string_view kind_name(core::LaunchFrom::Kind kind) {
   switch (kind) {
@@ -80,6 +81,7 @@ std::string to_json(const Memory& memory) {
   out["resume_path"] = escape_control(state.resume.path);
   if (memory.exact) out["exact"] = *memory.exact;
   out["boot_id"] = memory.boot_id;
+  out["host"] = escape_control(memory.host);
   if (memory.worker) {
     json::object worker;
     worker["pid"] = memory.worker->pid;
@@ -101,6 +103,7 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name) {
   core::State& state = memory.state;
   memory.run_id = string_member(*object, "run_id").value_or("");
   memory.boot_id = string_member(*object, "boot_id").value_or("");
+  memory.host = string_member(*object, "host").value_or("");
   memory.exact = bool_member(*object, "exact");
   // Within bounds, whatever the file says: arithmetic follows.
   const auto number = [&](std::string_view key) {
@@ -176,6 +179,11 @@ Memory load_memory(const checkpoint::Directory& directory, std::string& note) {
     auto memory = file ? parse_memory(file->text(), directory.path_of(name)) : Result<Memory>(file.error());
     if (memory) return std::move(*memory);
     note = "passing over " + directory.path_of(name) + ": " + memory.error().message;
+    if (memory.error().kind == ErrorKind::unavailable) continue;
+    // Kept for whoever wants to know, or goes back to the newer version that wrote it; the next save takes its name.
+    const std::string aside = std::string(name) + kRejected;
+    const auto kept = directory.rename_over(name, aside);
+    if (kept) note += " It is kept as " + directory.path_of(aside) + ".";
   }
   return {};
 }

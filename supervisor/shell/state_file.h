@@ -21,6 +21,7 @@ struct Memory {
   std::string run_id;
   std::optional<ProcessIdentity> worker;  // the one that may have outlived us
   std::string boot_id;                    // of the boot in which this was written
+  std::string host;                       // and on which machine
   std::optional<bool> exact;              // whether every resume of this run was bit-exact; nothing: not known
 };
 
@@ -31,7 +32,8 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name);
 enum class Durable { now, later };
 Result<> save_memory(const checkpoint::Directory& directory, const Memory& memory, Durable durable = Durable::now);
 
-// Empty when there is none yet. `note` is set to a sentence when a file had to be passed over.
+// Empty when there is none yet. `note` is set to a sentence when a file had to be passed over; one that was read and is
+// of no use is kept under another name.
 Memory load_memory(const checkpoint::Directory& directory, std::string& note);
 
 }  // namespace ts::shell

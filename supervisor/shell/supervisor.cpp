@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -19,6 +20,11 @@ constexpr std::chrono::milliseconds kRepeatedSignal{300};
 constexpr std::size_t kBeatsKept = 32;
 constexpr std::chrono::milliseconds kDurableSoon{200};
 constexpr int kStatusesAMinute = 30;
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "an unknown host";
+}
 
 int exit_code_of(core::Cause cause) {
   using protocol::ExitCode;
@@ -107,6 +113,9 @@ Result<> Supervisor::open() {
   run_id_ = memory.run_id;
   exact_ = memory.exact;
   facts_ = gather_directory_facts(config_);
+  if (!memory.host.empty() && memory.host != host_name()) {
+    log_->warn("This run was last supervised on {}; going on here, on {}.", escape_control(memory.host), host_name());
+  }
   if (adopt_survivor(memory) || adopt_unrecorded(*models)) {
     if (options_.fresh) post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
     return {};
@@ -120,7 +129,7 @@ Result<> Supervisor::open() {
   if (options_.fresh) {
     post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
   } else {
-    post(core::StartRequested{false});
+    post(core::StartRequested{false, interruption_});
   }
   return {};
 }
@@ -245,7 +254,7 @@ void Supervisor::perform(const core::SaveState& action) {
 }
 
 void Supervisor::save_state(Durable durable) {
-  Memory memory{state_, run_id_, std::nullopt, current_boot_id(), exact_};
+  Memory memory{state_, run_id_, std::nullopt, current_boot_id(), host_name(), exact_};
   if (worker_ && state_.has_process()) memory.worker = worker_->identity();
   const auto saved = save_memory(*state_directory_, memory, durable);
   // The run's identity is in the sidecars too, so going on without this file loses history and no work.

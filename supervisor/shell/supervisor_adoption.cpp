@@ -3,10 +3,22 @@
 #include <memory>
 #include <utility>
 
+#include "common/base/text.h"
 #include "supervisor/shell/supervisor.h"
 #include "supervisor/shell/worker_log.h"
 
 namespace ts::shell {
+
+namespace {
+
+// Nobody holds what was in memory only, so this is what is left.
+std::string what_it_cost(const std::optional<CheckpointFact>& newest) {
+  if (!newest) return "It had saved nothing, so training begins anew.";
+  return "What it had trained since episode " + std::to_string(newest->sidecar.episode) + ", saved at " +
+         escape_control(newest->sidecar.created) + ", is lost; going on from the newest valid checkpoint.";
+}
+
+}  // namespace
 
 // A worker that outlived the supervisor before us trains on under us. True when there is one.
 bool Supervisor::adopt_survivor(const Memory& memory) {
@@ -16,10 +28,11 @@ bool Supervisor::adopt_survivor(const Memory& memory) {
                                        [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
   if (!survivor) {
     const bool rebooted = memory.boot_id != current_boot_id();
-    log_->warn(
-        "The worker {} was running when the last supervisor was last heard of; {}. Going on from the newest "
-        "valid checkpoint.",
-        memory.worker->pid, rebooted ? "the machine has been restarted since, or has lost power" : "both are gone");
+    interruption_ = rebooted ? "the machine was restarted, or lost power, while it trained"
+                             : "its worker ended together with the last supervisor";
+    log_->warn("The worker {} was running when the last supervisor was last heard of; {}. {}", memory.worker->pid,
+               rebooted ? "the machine has been restarted since, or has lost power" : "both are gone",
+               what_it_cost(facts_.newest));
     return false;
   }
   watch_adopted(std::move(*survivor), 0);

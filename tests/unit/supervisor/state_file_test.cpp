@@ -98,6 +98,8 @@ TEST_F(StateFile, FallsBackOnItsBackup) {
     write_text(temporary_ / "state.json", damage);
     EXPECT_EQ(load().state.attempt, 6) << damage;
     EXPECT_NE(note_.find("state.json"), std::string::npos);
+    std::ifstream kept(temporary_ / "state.json.rejected");
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(kept), {}), damage) << "whoever wants to know finds it";
   }
   std::filesystem::remove(temporary_ / "state.json");
   EXPECT_EQ(load().state.attempt, 6);
