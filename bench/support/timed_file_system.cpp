@@ -68,8 +68,8 @@ int TimedFileSystem::rename_over(int directory, const std::string& from, const s
   return timed("rename_over", to, [&] { return real_.rename_over(directory, from, to); });
 }
 
-int TimedFileSystem::link(int directory, const std::string& from, const std::string& to) {
-  return timed("link", to, [&] { return real_.link(directory, from, to); });
+int TimedFileSystem::link(int from_directory, const std::string& from, int to_directory, const std::string& to) {
+  return timed("link", to, [&] { return real_.link(from_directory, from, to_directory, to); });
 }
 
 int TimedFileSystem::unlink(int directory, const std::string& name) {

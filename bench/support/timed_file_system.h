@@ -35,7 +35,7 @@ class TimedFileSystem final : public checkpoint::FileSystem {
   std::int64_t free_bytes(int directory) override;
   int rename_new(int from_directory, const std::string& from, int to_directory, const std::string& to) override;
   int rename_over(int directory, const std::string& from, const std::string& to) override;
-  int link(int directory, const std::string& from, const std::string& to) override;
+  int link(int from_directory, const std::string& from, int to_directory, const std::string& to) override;
   int unlink(int directory, const std::string& name) override;
   int make_directory(int directory, const std::string& name, mode_t mode) override;
 

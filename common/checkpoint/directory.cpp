@@ -104,6 +104,12 @@ Result<Directory> Directory::make_subdirectory(const std::string& name) const {
   return Directory(path_ / name, UniqueFd(opened), *fs_);
 }
 
+Result<Directory> Directory::open_subdirectory(const std::string& name) const {
+  const int opened = retry_interrupted([&] { return fs_->open(fd(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0); });
+  if (opened < 0) return unreadable(name, opened);
+  return Directory(path_ / name, UniqueFd(opened), *fs_);
+}
+
 Result<std::vector<std::string>> Directory::list() const {
   // A descriptor of its own: the position in a directory stream belongs to the open file.
   const int copy = retry_interrupted([&] { return fs_->open(fd(), ".", O_RDONLY | O_DIRECTORY, 0); });
@@ -304,9 +310,9 @@ Result<> Directory::rename_over(const std::string& from, const std::string& to) 
   return {};
 }
 
-Result<> Directory::link(const std::string& from, const std::string& to) const {
-  const int linked = retry_interrupted([&] { return fs_->link(fd(), from, to); });
-  if (linked < 0) return failure("link", from, linked);
+Result<> Directory::link_into(const std::string& from, const Directory& destination, const std::string& to) const {
+  const int linked = retry_interrupted([&] { return fs_->link(fd(), from, destination.fd(), to); });
+  if (linked < 0) return destination.failure("link", to, linked);
   return {};
 }
 

@@ -64,6 +64,9 @@ class Directory {
   // A directory below this one, made and synced when missing.
   Result<Directory> make_subdirectory(const std::string& name) const;
 
+  // One that is there, by the rules of read_file; kind not_found when it is not.
+  Result<Directory> open_subdirectory(const std::string& name) const;
+
   const std::filesystem::path& path() const { return path_; }
   std::string path_of(std::string_view name) const;  // for sentences
   int fd() const { return fd_.get(); }
@@ -103,7 +106,7 @@ class Directory {
   Result<> rename_new(const std::string& from, const std::string& to) const;
   Result<> rename_new_into(const std::string& from, const Directory& destination, const std::string& to) const;
   Result<> rename_over(const std::string& from, const std::string& to) const;
-  Result<> link(const std::string& from, const std::string& to) const;
+  Result<> link_into(const std::string& from, const Directory& destination, const std::string& to) const;
   Result<> unlink(const std::string& name) const;  // a missing file is no error
   Result<std::uint64_t> free_bytes() const;
 

@@ -57,8 +57,8 @@ class PosixFileSystem final : public FileSystem {
   int rename_over(int directory, const std::string& from, const std::string& to) override {
     return or_errno(::renameat(directory, from.c_str(), directory, to.c_str()));
   }
-  int link(int directory, const std::string& from, const std::string& to) override {
-    return or_errno(::linkat(directory, from.c_str(), directory, to.c_str(), 0));
+  int link(int from_directory, const std::string& from, int to_directory, const std::string& to) override {
+    return or_errno(::linkat(from_directory, from.c_str(), to_directory, to.c_str(), 0));
   }
   int unlink(int directory, const std::string& name) override {
     return or_errno(::unlinkat(directory, name.c_str(), 0));

@@ -35,7 +35,7 @@ class FileSystem {
   // Never replaces: -EEXIST when the new name is taken.
   virtual int rename_new(int from_directory, const std::string& from, int to_directory, const std::string& to) = 0;
   virtual int rename_over(int directory, const std::string& from, const std::string& to) = 0;
-  virtual int link(int directory, const std::string& from, const std::string& to) = 0;
+  virtual int link(int from_directory, const std::string& from, int to_directory, const std::string& to) = 0;
   virtual int unlink(int directory, const std::string& name) = 0;
   virtual int make_directory(int directory, const std::string& name, mode_t mode) = 0;
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/text.h"
+#include "common/checkpoint/set_aside.h"
 
 namespace ts::checkpoint {
 namespace {
@@ -32,11 +33,10 @@ bool is_first_save_cut_short(const Store& store, const Listing& listing) {
   const bool one_alone = listing.episodes.size() == 1 && !listing.episodes.begin()->second.sidecar &&
                          !listing.best_archive && !listing.best_sidecar;
   if (!one_alone) return false;
-  const std::string same = "Z-ep" + std::to_string(listing.episodes.begin()->first) + "-";
   std::error_code error;
   std::filesystem::directory_iterator at(store.directory().path() / kSupersededDirectory, error);
   for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
-    if (at->path().filename().string().find(same) != std::string::npos) return false;
+    if (episode_of_folder(at->path().filename().string()) == listing.episodes.begin()->first) return false;
   }
   return true;
 }

@@ -66,6 +66,20 @@ Result<Directory> make_set_aside_directory(const Directory& directory, std::stri
   return parent->make_subdirectory(set_aside_name(label));
 }
 
+std::optional<Episode> episode_of_folder(std::string_view name) {
+  constexpr std::string_view kBefore = "Z-ep";
+  const std::size_t found = name.find(kBefore);
+  if (found == std::string_view::npos) return std::nullopt;
+  const std::string_view rest = name.substr(found + kBefore.size());
+  const auto file = parse_episode_file("model_ep" + std::string(rest.substr(0, rest.find('-'))) + ".pt");
+  return file ? std::optional(file->episode) : std::nullopt;
+}
+
+Result<> write_reason(const Directory& folder, std::string_view why) {
+  const std::string text = escape_control(std::string(why)) + "\n";
+  return folder.write_synced(std::string(kReasonFile), std::as_bytes(std::span(text)));
+}
+
 std::vector<std::string> pair_files(Episode episode, const PairFiles& files) {
   std::vector<std::string> names;
   if (files.sidecar) names.push_back(sidecar_name(episode));
@@ -188,34 +202,6 @@ Result<> StoreWriter::remake_best(const BestBy& best_by, Notes& notes) {
     return {};
   }
   return {};
-}
-
-Result<Notes> StoreWriter::quarantine(std::span<const Rejection> rejected) {
-  Notes notes;
-  const auto listing = Store(directory_).list();
-  if (!listing) return listing.error();
-  for (const Rejection& rejection : rejected) {
-    const auto found = listing->episodes.find(rejection.episode);
-    if (rejection.damage != Damage::proven || found == listing->episodes.end()) continue;
-    const auto destination =
-        make_set_aside_directory(directory_, kQuarantineDirectory, "ep" + std::to_string(rejection.episode));
-    if (!destination) return destination.error();
-    const auto moved = move_files(pair_files(rejection.episode, found->second), *destination);
-    if (!moved) return moved.error();
-    notes.push_back("moved the files of episode " + std::to_string(rejection.episode) + " to " +
-                    destination->path_of("") + "; nothing was deleted");
-  }
-  return notes;
-}
-
-Result<Notes> StoreWriter::quarantine_uncommitted_before(Episode episode) {
-  const auto listing = Store(directory_).list();
-  if (!listing) return listing.error();
-  std::vector<Rejection> uncommitted;
-  for (const auto& [older, files] : listing->episodes) {
-    if (older < episode && files.archive && !files.sidecar) uncommitted.push_back({older, "", Damage::proven});
-  }
-  return quarantine(uncommitted);
 }
 
 }  // namespace ts::checkpoint

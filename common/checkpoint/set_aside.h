@@ -2,6 +2,7 @@
 // Internal to common/checkpoint.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,13 @@ std::string set_aside_name(std::string_view label);
 
 // <kind>/<name>, made and synced. The kind is kSupersededDirectory or kQuarantineDirectory.
 Result<Directory> make_set_aside_directory(const Directory& directory, std::string_view kind, std::string_view label);
+
+// The episode whose pair went into a folder that was made with the label "epN"; nothing for any other name.
+std::optional<Episode> episode_of_folder(std::string_view name);
+
+// Beside a pair in quarantine/, for people: one sentence.
+inline constexpr std::string_view kReasonFile = "why.txt";
+Result<> write_reason(const Directory& folder, std::string_view why);
 
 // The names of a pair's files that exist, the sidecar first: a record must never outlive its content. Its pin comes
 // last: no interruption may leave a pair that was pinned without it.

@@ -106,12 +106,16 @@ Result<> StoreWriter::make_way_for(const Sidecar& successor, std::optional<Displ
     const auto orphan = directory_.digest_file(archive_name(episode), successor.bytes);
     if (orphan && *orphan == successor.digest) return directory_.unlink(archive_name(episode));
   }
-  const bool valid = store.verify(episode).has_value();
+  const auto standing = store.verify(episode);
   const std::vector<std::string> names = pair_files(episode, found->second);
-  auto destination = make_set_aside_directory(directory_, valid ? kSupersededDirectory : kQuarantineDirectory,
+  auto destination = make_set_aside_directory(directory_, standing ? kSupersededDirectory : kQuarantineDirectory,
                                               "ep" + std::to_string(episode));
   if (!destination) return destination.error();
-  if (!valid) return move_files(names, *destination);
+  if (!standing) {
+    // Without it the move is right all the same.
+    [[maybe_unused]] const auto written = write_reason(*destination, standing.error().message);
+    return move_files(names, *destination);
+  }
   displaced.emplace(std::move(*destination), names);
   return move_files(names, displaced->place);
 }
@@ -219,7 +223,7 @@ Result<> StoreWriter::commit_best(std::span<const std::byte> archive, Sidecar si
   std::string temporary = next_temporary(archive_file);
   const auto episode_pair = store.read_sidecar(sidecar.episode);
   const bool same_content = episode_pair && episode_pair->digest == sidecar.digest;
-  if (!same_content || !directory_.link(archive_name(sidecar.episode), temporary)) {
+  if (!same_content || !directory_.link_into(archive_name(sidecar.episode), directory_, temporary)) {
     const auto space = require_space(archive.size());
     if (!space) return space.error();
     const auto written = directory_.write_synced(temporary, archive);

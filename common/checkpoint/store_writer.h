@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <span>
 #include <string>
@@ -63,12 +64,24 @@ class StoreWriter {
   };
   Result<Notes> set_aside_newer_than(Episode episode, const BestBy& best_by);
 
-  // Moves the files of proven-damaged checkpoints to quarantine/<name>/.
+  // Moves the files of proven-damaged checkpoints to quarantine/<name>/, each with its reason beside it in why.txt.
   Result<Notes> quarantine(std::span<const Rejection> rejected);
 
   // Moves archives older than `episode` that have no sidecar to quarantine/<name>/: what a death in the middle of
   // pruning leaves behind.
   Result<Notes> quarantine_uncommitted_before(Episode episode);
+
+  // Puts a pair of this episode that lies in quarantine/ back: the newest one there that verifies. Whatever interrupts
+  // it, the whole pair is in quarantine/ or in its place; an archive that got ahead of its sidecar is swept by the next
+  // start. Errors: not_found (the message says what there is) and checkpoint (none of them verifies); cannot_write,
+  // also where that episode exists already.
+  struct Released {
+    Sidecar sidecar;
+    std::filesystem::path from;  // the folder it lay in
+    std::string why;             // what why.txt says; empty when nobody wrote that down
+    bool pinned = false;
+  };
+  Result<Released> release(Episode episode);
 
  private:
   // What placing a file does besides: looking at what was written, by its temporary name; clearing its final name.
@@ -97,6 +110,7 @@ class StoreWriter {
   Result<std::vector<Episode>> prune_sidecars(const std::string& run_id, Episode verified,
                                               const RetentionPolicy& policy);
   Result<> carry_out_intent(Notes& notes);
+  Result<> put_in_place(const Directory& folder, const Sidecar& sidecar, bool pinned);
   Result<> move_files(const std::vector<std::string>& names, const Directory& destination);
   Result<> remake_best(const BestBy& best_by, Notes& notes);
   std::string next_temporary(const std::string& final_name);

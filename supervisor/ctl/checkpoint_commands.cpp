@@ -1,5 +1,5 @@
-// supervisorctl checkpoints: looks at the models directory itself, so it works with no daemon running. Pinning is all
-// that it changes there.
+// supervisorctl checkpoints: looks at the models directory itself, so it works with no daemon running. Pinning and
+// putting back what was set aside is all that it changes there.
 #include <cstdio>
 #include <utility>
 
@@ -8,8 +8,10 @@
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/checkpoint/archive_reader.h"
+#include "common/checkpoint/directory_lock.h"
 #include "common/checkpoint/pins.h"
 #include "common/checkpoint/store.h"
+#include "common/checkpoint/store_writer.h"
 #include "supervisor/ctl/commands.h"
 #include "supervisor/ctl/documents.h"
 #include "supervisor/ctl/render.h"
@@ -205,6 +207,38 @@ Exit unpin_checkpoint(const config::Config& config, const std::string& selector,
     return complain(make_error(ErrorKind::not_found, "ep" + std::to_string(*episode) + " is not pinned."),
                     Exit::failed);
   });
+}
+
+Exit release_checkpoint(const config::Config& config, const std::string& selector, bool as_json) {
+  const auto parsed = checkpoint::parse_selector(selector);
+  const auto* at = parsed ? std::get_if<checkpoint::AtEpisode>(&*parsed) : nullptr;
+  if (at == nullptr) {
+    return complain(make_error(ErrorKind::not_found, escape_control(selector) +
+                                                         " names nothing in quarantine: what lies there is named by "
+                                                         "its episode, such as ep200."),
+                    Exit::usage);
+  }
+  const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::no);
+  if (!directory) return complain(directory.error(), Exit::failed);
+  auto lock = checkpoint::DirectoryLock::acquire(*directory, "supervisorctl");
+  if (!lock) {
+    const bool held = lock.error().kind == ErrorKind::locked;
+    return complain(make_error(lock.error().kind,
+                               lock.error().message + (held ? " Stop the training first: supervisorctl stop; and "
+                                                              "afterwards start it again: supervisorctl start."
+                                                            : "")),
+                    Exit::failed);
+  }
+  const auto released = checkpoint::StoreWriter(*directory, std::move(*lock)).release(at->episode);
+  if (!released) {
+    const ErrorKind kind = released.error().kind;
+    const bool nothing_usable = kind == ErrorKind::not_found || kind == ErrorKind::checkpoint;
+    return complain(released.error(), nothing_usable ? Exit::usage : Exit::failed);
+  }
+  const json::object document = release_document(directory->path().string(), released->sidecar, released->from.string(),
+                                                 released->why, released->pinned);
+  say(document, as_json, render_release(document));
+  return Exit::ok;
 }
 
 }  // namespace ts::ctl

@@ -45,4 +45,7 @@ Exit diff_checkpoints(const config::Config& config, const std::string& a, const 
 Exit pin_checkpoint(const config::Config& config, const std::string& selector, bool as_json);
 Exit unpin_checkpoint(const config::Config& config, const std::string& selector, bool as_json);
 
+// Puts a checkpoint that lies in quarantine/ back; nothing may be writing the directory meanwhile.
+Exit release_checkpoint(const config::Config& config, const std::string& selector, bool as_json);
+
 }  // namespace ts::ctl

@@ -190,6 +190,19 @@ json::object diff_document(const ReadCheckpoint& a, const ReadCheckpoint& b, con
   return out;
 }
 
+json::object release_document(const std::string& directory, const checkpoint::Sidecar& sidecar, const std::string& from,
+                              const std::string& why, bool pinned) {
+  json::object out;
+  out["format"] = kFormat;
+  out["directory"] = escape_control(directory);
+  out["name"] = "ep" + std::to_string(sidecar.episode);
+  out["path"] = escape_control(directory + "/" + sidecar.file);
+  out["from"] = escape_control(from);
+  out["why"] = why.empty() ? json::value(nullptr) : json::value(escape_control(why));
+  out["pinned"] = pinned;
+  return out;
+}
+
 json::object pin_document(const std::string& directory, checkpoint::Episode episode, bool pinned, bool changed) {
   json::object out;
   out["format"] = kFormat;

@@ -40,6 +40,10 @@ boost::json::object verify_document(const std::string& directory, const std::vec
 boost::json::object diff_document(const ReadCheckpoint& a, const ReadCheckpoint& b,
                                   const checkpoint::Comparison& comparison);
 
+// One that was put back: where it lies now, where it lay, and why it had been set aside (empty: not known).
+boost::json::object release_document(const std::string& directory, const checkpoint::Sidecar& sidecar,
+                                     const std::string& from, const std::string& why, bool pinned);
+
 boost::json::object pin_document(const std::string& directory, checkpoint::Episode episode, bool pinned, bool changed);
 
 }  // namespace ts::ctl

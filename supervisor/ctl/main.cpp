@@ -79,8 +79,8 @@ std::optional<std::string> given(const std::string& text) {
 
 template <class On>
 void add_checkpoint_verbs(CLI::App& app, Arguments& arguments, On&& on) {
-  auto* checkpoints =
-      app.add_subcommand("checkpoints", "List, show, verify, compare or pin checkpoints; needs no supervisor");
+  auto* checkpoints = app.add_subcommand(
+      "checkpoints", "List, show, verify, compare, pin or put back checkpoints; needs no supervisor");
   checkpoints->require_subcommand(0, 1);
   const auto json_flag = [&](CLI::App* verb) { verb->add_flag("--json", arguments.json, "As JSON (format 1)"); };
   json_flag(checkpoints);
@@ -106,7 +106,12 @@ void add_checkpoint_verbs(CLI::App& app, Arguments& arguments, On&& on) {
   auto* unpin = add("unpin", "Let pruning have it again; exit status 1 if it is not pinned");
   unpin->add_option("selector", arguments.selector, "latest, best, ep200 or a .pt file in the models directory")
       ->required();
-  on(checkpoints, [&arguments, show, verify, diff, pin, unpin] {
+  auto* release = add("release",
+                      "Put one that was set aside in quarantine/ back, e.g. release ep200; stop the training first "
+                      "(supervisorctl stop)");
+  release->add_option("selector", arguments.selector, "ep200: the newest folder of that episode in quarantine/")
+      ->required();
+  on(checkpoints, [&arguments, show, verify, diff, pin, unpin, release] {
     return with_config(arguments, [&](const auto& loaded) {
       const bool json = arguments.json;
       if (show->parsed()) return ts::ctl::show_checkpoint(loaded, arguments.selector, json);
@@ -115,6 +120,7 @@ void add_checkpoint_verbs(CLI::App& app, Arguments& arguments, On&& on) {
         return ts::ctl::diff_checkpoints(loaded, arguments.selector, arguments.other_selector, json);
       }
       if (pin->parsed()) return ts::ctl::pin_checkpoint(loaded, arguments.selector, json);
+      if (release->parsed()) return ts::ctl::release_checkpoint(loaded, arguments.selector, json);
       if (unpin->parsed()) return ts::ctl::unpin_checkpoint(loaded, arguments.selector, json);
       return ts::ctl::list_checkpoints(loaded, json);
     });

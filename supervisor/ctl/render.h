@@ -25,5 +25,6 @@ std::string render_checkpoints(const std::vector<CheckpointRow>& rows, const std
 std::string render_checkpoint(const boost::json::object& document);
 std::string render_verification(const boost::json::object& document);
 std::string render_difference(const boost::json::object& document);
+std::string render_release(const boost::json::object& document);
 
 }  // namespace ts::ctl

@@ -172,6 +172,16 @@ std::string render_verification(const json::object& document) {
   return out;
 }
 
+std::string render_release(const json::object& document) {
+  const std::string name = text_of(document, "name");
+  const std::string why = string_member(document, "why").value_or("");
+  return name + " is back: " + text_of(document, "path") +
+         (bool_member(document, "pinned").value_or(false) ? ", pinned as before" : "") + "\n" +
+         (why.empty() ? "Nobody wrote down why it had been set aside.\n"
+                      : "It had been set aside because: " + why + "\n") +
+         "To go on from it: supervisorctl restart --from " + name + "\n";
+}
+
 std::string render_difference(const json::object& document) {
   const json::object& side_a = object_or_empty(document, "a");
   const json::object& side_b = object_or_empty(document, "b");

@@ -165,7 +165,7 @@ Result<> save_memory(const checkpoint::Directory& directory, const Memory& memor
   // The backup is a second link to the old file, so no instant is without a whole one.
   const auto old_gone = directory.unlink(kBackup);
   if (!old_gone) return old_gone.error();
-  const auto kept = directory.link(kFile, kBackup);
+  const auto kept = directory.link_into(kFile, directory, kBackup);
   if (!kept && kept.error().kind != ErrorKind::not_found) return kept.error();
   const auto renamed = directory.rename_over(kTemporary, kFile);
   if (!renamed) return renamed.error();

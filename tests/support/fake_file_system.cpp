@@ -99,9 +99,9 @@ int FakeFileSystem::rename_over(int directory, const std::string& from, const st
   return real_.rename_over(directory, from, to);
 }
 
-int FakeFileSystem::link(int directory, const std::string& from, const std::string& to) {
+int FakeFileSystem::link(int from_directory, const std::string& from, int to_directory, const std::string& to) {
   if (const int error = error_for(true); error != 0) return error;
-  return real_.link(directory, from, to);
+  return real_.link(from_directory, from, to_directory, to);
 }
 
 int FakeFileSystem::unlink(int directory, const std::string& name) {

@@ -159,10 +159,10 @@ int ShadowDisk::rename_over(int directory, const std::string& from, const std::s
   return result;
 }
 
-int ShadowDisk::link(int directory, const std::string& from, const std::string& to) {
-  const int result = behind_.link(directory, from, to);
-  const NodePtr parent = node_of(directory);
-  if (result == 0 && parent) perform({nullptr, {}, parent, to, parent->entries[from]});
+int ShadowDisk::link(int from_directory, const std::string& from, int to_directory, const std::string& to) {
+  const int result = behind_.link(from_directory, from, to_directory, to);
+  const NodePtr source = node_of(from_directory);
+  if (result == 0 && source) perform({nullptr, {}, node_of(to_directory), to, source->entries[from]});
   return result;
 }
 

@@ -119,7 +119,7 @@ TEST(AFullDisk, P8_IsSaidBeforeAnythingIsWrittenOrMoved) {
       return real_.rename_new(d, a, e, b);
     }
     int rename_over(int d, const std::string& a, const std::string& b) override { return real_.rename_over(d, a, b); }
-    int link(int d, const std::string& a, const std::string& b) override { return real_.link(d, a, b); }
+    int link(int d, const std::string& a, int e, const std::string& b) override { return real_.link(d, a, e, b); }
     int unlink(int d, const std::string& n) override { return real_.unlink(d, n); }
     int make_directory(int d, const std::string& n, mode_t m) override { return real_.make_directory(d, n, m); }
 

@@ -120,7 +120,7 @@ TEST_F(Resuming, QuarantinesWhatIsDamaged) {
   train(10);
   write_text(models("model_ep10.pt"), "no archive at all");
   EXPECT_EQ(run().code, 0);
-  EXPECT_EQ(files_below("quarantine"), 2U);
+  EXPECT_EQ(files_below("quarantine"), 3U);  // and why.txt
   EXPECT_EQ(episodes(), (Episodes{3, 6, 9, 10}));  // trained again
 }
 
@@ -176,7 +176,7 @@ TEST_F(Resuming, BeginsAgainWhenTheFirstSaveNeverCameToItsCommit) {
   EXPECT_EQ(outcome.code, 0);
   EXPECT_TRUE(outcome.said("rejected episode 3")) << outcome.output;
   EXPECT_TRUE(outcome.said("Starting training")) << outcome.output;
-  EXPECT_EQ(files_below("quarantine"), 1U);
+  EXPECT_EQ(files_below("quarantine"), 2U);  // and why.txt
 }
 
 // A model from elsewhere is where training begins, and stays it when the first episodes are lost.

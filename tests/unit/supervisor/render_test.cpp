@@ -190,6 +190,20 @@ TEST(TheCheckpointShown, NamesWhatItHolds) {
   EXPECT_TRUE(contains(render_checkpoint(show_document({"x.pt", "x.pt", {}, true, false}, {})), "no sidecar of ours"));
 }
 
+TEST(TheRelease, TellsWhyItHadBeenSetAsideWhereThatIsKnown) {
+  checkpoint::Sidecar sidecar;
+  sidecar.episode = 20;
+  sidecar.file = "model_ep20.pt";
+  const auto known = release_document("models", sidecar, "models/quarantine/x", "it \x1b[2J died.", true);
+  EXPECT_EQ(render_release(known),
+            "ep20 is back: models/model_ep20.pt, pinned as before\n"
+            "It had been set aside because: it \\x1b[2J died.\n"
+            "To go on from it: supervisorctl restart --from ep20\n");
+  const auto unknown = release_document("models", sidecar, "models/quarantine/x", "", false);
+  EXPECT_TRUE(unknown.at("why").is_null());
+  EXPECT_TRUE(contains(render_release(unknown), "Nobody wrote down why")) << render_release(unknown);
+}
+
 TEST(TheVerification, SaysItOfEachAndOfAll) {
   const auto damaged = verify_document("models", {{"ep20", ""}, {"ep10", "it is cut short."}});
   EXPECT_FALSE(damaged.at("valid").as_bool());
