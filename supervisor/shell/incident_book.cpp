@@ -245,6 +245,17 @@ Result<> IncidentBook::amend(const IncidentReport& report) const {
   return write_report(*opened, report);
 }
 
+void IncidentBook::sweep() const {
+  const auto known = ids();
+  if (!known) return;
+  for (const std::string& id : *known) {
+    const auto opened = folder(id);
+    // What cannot be removed goes with its folder.
+    if (opened) [[maybe_unused]]
+      const auto removed = opened->unlink(kTemporary);
+  }
+}
+
 Result<std::vector<ListedIncident>> IncidentBook::list() const {
   const auto known = ids();
   if (!known) return known.error();

@@ -89,6 +89,9 @@ class IncidentBook {
   // The report as it is by now, over the one in the folder `report.id`.
   Result<> amend(const IncidentReport& report) const;
 
+  // Removes what one that was killed as it wrote has left half-written. For the one who writes here, before it begins.
+  void sweep() const;
+
   // The newest hundred, newest first. One that is being made or removed just now is listed with a sentence.
   Result<std::vector<ListedIncident>> list() const;
   Result<IncidentReport> read(const std::string& id) const;

@@ -13,7 +13,9 @@ constexpr std::chrono::milliseconds kGiveWay{100};
 
 IncidentRecorder::IncidentRecorder(asio::io_context& io, Children& children, IncidentBook book,
                                    std::shared_ptr<spdlog::logger> log)
-    : io_(io), book_(std::move(book)), log_(std::move(log)), gatherer_(&children) {}
+    : io_(io), book_(std::move(book)), log_(std::move(log)), gatherer_(&children) {
+  asio::post(writer_, [this] { book_.sweep(); });
+}
 
 IncidentRecorder::~IncidentRecorder() {
   stop_.request_stop();

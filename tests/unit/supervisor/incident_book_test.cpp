@@ -270,6 +270,22 @@ TEST_F(Incidents, P8_AnAmendmentThatFailsLeavesTheOldReport) {
   }
 }
 
+TEST_F(Incidents, P6_ThatASupervisorWasKilledOverAreSweptByTheNext) {
+  const IncidentBook book = open();
+  const std::string id = begin(book);
+  const fs::path half = folder_ / id / ".report.json.tmp";
+  const fs::path no_report = folder_ / begin(book, kNoon + milliseconds{1});
+  fs::copy_file(folder_ / id / "report.json", half);
+  fs::rename(no_report / "report.json", no_report / ".report.json.tmp");
+  fs::create_directory(folder_ / "mine");
+  fs::copy_file(half, folder_ / "mine" / ".report.json.tmp");
+  book.sweep();
+  EXPECT_FALSE(fs::exists(half));
+  EXPECT_TRUE(fs::is_empty(no_report));
+  EXPECT_TRUE(fs::exists(folder_ / "mine" / ".report.json.tmp"));
+  EXPECT_TRUE(book.read(id));
+}
+
 TEST_F(Incidents, WhoseFolderCannotBeMadeAreASentence) {
   write_text(folder_, "in the way");
   const auto state = Directory::open(directory_.path(), Directory::Create::no);
