@@ -213,6 +213,19 @@ class ProgramTest(unittest.TestCase):
                         pass
 
     @staticmethod
+    def held(pid):
+        """What a process holds: descriptors by what they are, threads, children."""
+        proc = pathlib.Path(f"/proc/{pid}")
+        kinds = []
+        for entry in os.listdir(proc / "fd"):
+            try:
+                kinds.append(os.readlink(proc / "fd" / entry).split("[")[0])
+            except OSError:
+                pass
+        children = (proc / f"task/{pid}/children").read_text(encoding="ascii").split()
+        return sorted(kinds), len(os.listdir(proc / "task")), len(children)
+
+    @staticmethod
     def program(name):
         return BIN / name
 
@@ -299,6 +312,16 @@ class ProgramTest(unittest.TestCase):
             good = status.get("state") == "running" and status["episode"] > beyond and pid != other_than
             return pid if good else None
         return self.until(there, f"a worker beyond episode {beyond}")
+
+    def incident(self, attempt):
+        """Waits for the report on the end of this attempt, complete with what its successor resumed from."""
+        def there():
+            for path in self.state_folder().glob(f"incidents/*-attempt{attempt}-*/report.json"):
+                report = self.read_json(path)
+                if report["resumed_from"] is not None:
+                    return {**report, "folder": path.parent}
+            return None
+        return self.until(there, f"the report on the end of attempt {attempt}")
 
     # ---- the models directory
 

@@ -2,7 +2,6 @@
 """The supervisor runs for months: it keeps no descriptor, thread or zombie of what is over."""
 
 import os
-import pathlib
 import signal
 import time
 import sys
@@ -23,28 +22,17 @@ class Leaks(ProgramTest):
         self.supervisor = self.supervise()
         self.running_worker(beyond=5)
 
-    def held(self):
-        """What the supervisor holds: descriptors by what they are, threads, children."""
-        proc = pathlib.Path(f"/proc/{self.supervisor.pid}")
-        kinds = []
-        for entry in os.listdir(proc / "fd"):
-            try:
-                kinds.append(os.readlink(proc / "fd" / entry).split("[")[0])
-            except OSError:
-                pass
-        children = (proc / f"task/{self.supervisor.pid}/children").read_text(encoding="ascii").split()
-        return sorted(kinds), len(os.listdir(proc / "task")), len(children)
-
     def settled(self):
         """The same three times in a row: a connection that is just being closed is not held."""
         seen = []
         while len(seen) < 3 or seen[-1] != seen[-2] or seen[-2] != seen[-3]:
             time.sleep(0.1)
-            seen.append(self.held())
+            seen.append(self.held(self.supervisor.pid))
         return seen[-1]
 
     def settles_at(self, before):
-        self.until(lambda: self.held() == before, f"what is held to be as before: {before}, not {self.held()}", 20)
+        self.until(lambda: self.held(self.supervisor.pid) == before,
+                   f"what is held to be as before: {before}, not {self.held(self.supervisor.pid)}", 20)
 
     def test_restarts(self):
         before = self.settled()

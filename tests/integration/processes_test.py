@@ -7,13 +7,12 @@ import pathlib
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
 sys.dont_write_bytecode = True
-from harness import PATIENCE, ProgramTest, alive, main  # noqa: E402
-from small_disks import MIB, DiskTest, run  # noqa: E402
+from harness import ProgramTest, alive, main  # noqa: E402
+from small_disks import MIB, DiskTest  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -272,33 +271,15 @@ class OutOfMemory(Processes):
 class Unkillable(Processes, DiskTest):
     """A write to a frozen file system waits in the kernel, where no signal reaches it."""
 
-    def freeze(self):
-        image, disk = self.folder / "disk.img", self.folder / "disk"
-        with open(image, "wb") as file:
-            file.truncate(16 * MIB)
-        disk.mkdir()
-        complaint = run("mkfs.ext4", "-q", image) or run("mount", "-o", "loop", image, disk)
-        if complaint:
-            self.skipTest(f"no ext4 can be mounted from an image here: {complaint}")
-        self.addCleanup(self._unmount, disk)
-        (disk / "file").touch()
-        # Should this process be killed, nobody is left waiting for ever.
-        thaw_at_last = subprocess.Popen(["/bin/sh", "-c", f"sleep {200 * PATIENCE}; exec fsfreeze -u '{disk}'"],
-                                        start_new_session=True)
-        self.addCleanup(thaw_at_last.wait)
-        self.addCleanup(lambda: os.killpg(thaw_at_last.pid, signal.SIGKILL))
-        self.addCleanup(run, "fsfreeze", "-u", disk)
-        complaint = run("fsfreeze", "-f", disk)
-        if complaint:
-            self.skipTest(f"the file system cannot be frozen here: {complaint}")
-        return disk
-
     @staticmethod
     def state_of(pid):
         return pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
     def test_p4_p11_is_said_and_waited_for_and_nothing_is_started_beside_it(self):
-        disk = self.freeze()
+        disk = self.folder / "disk"
+        self.image_disk("ext4", 16 * MIB, disk)
+        (disk / "file").touch()
+        self.freeze(disk)
         supervisor = self.with_shell(f"echo up $TRAINER_ATTEMPT; test $TRAINER_ATTEMPT = 1 && echo x >> {disk}/file; exec sleep 600",
                                      stop_timeout="1s")
         worker = self.in_state("running")["worker"]["pid"]
@@ -314,7 +295,7 @@ class Unkillable(Processes, DiskTest):
             time.sleep(0.1)
         self.assertEqual(self.state_of(worker), "D")
         self.assertEqual((self.folder / "logs/worker.log").read_text(encoding="utf-8"), "up 1\n")
-        self.assertEqual(run("fsfreeze", "-u", disk), "")
+        self.thaw(disk)
         status = self.in_state("running", attempt=2)
         self.assertFalse(alive(worker))
         self.assertNotEqual(status["worker"]["pid"], worker)

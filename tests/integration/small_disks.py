@@ -15,7 +15,7 @@ import sys
 import unittest
 
 sys.dont_write_bytecode = True
-from harness import ProgramTest  # noqa: E402
+from harness import PATIENCE, ProgramTest  # noqa: E402
 
 CLONE_NEWNS = 0x00020000
 MIB = 1 << 20
@@ -124,24 +124,42 @@ class DiskTest(SavingTest):
         more = [f"{key}={value}" for key, value in options.items()]
         self.mount("-t", "tmpfs", "-o", ",".join([f"size={size}", *more]), "tmpfs", self.models)
 
-    def image_disk(self, kind, size):
-        """models/ on a real file system of this size, in an image on a loop device."""
+    def image_disk(self, kind, size, where=None):
+        """models/, or another new folder, on a real file system of this size, in an image on a loop device."""
+        where = where or self.models
         if not shutil.which(f"mkfs.{kind}"):
             self.skipTest(f"mkfs.{kind} is not installed")
         image = self.folder / f"{kind}.img"
         with open(image, "wb") as file:
             file.truncate(size)
         self.assertEqual(run(f"mkfs.{kind}", "-q", image), "")
-        self.models.mkdir()
-        complaint = run("mount", "-t", kind, "-o", "loop", image, self.models)
+        where.mkdir()
+        complaint = run("mount", "-t", kind, "-o", "loop", image, where)
         if complaint:
             self.skipTest(f"no {kind} can be mounted from an image here: {complaint}")
-        self.addCleanup(self._unmount_image, image)
+        self.addCleanup(self._unmount_image, image, where)
 
-    def _unmount_image(self, image):
-        self._unmount(self.models)
+    def _unmount_image(self, image, where):
+        self._unmount(where)
         self.until(lambda: not subprocess.run(["losetup", "-j", str(image)], capture_output=True, check=True).stdout,
                    f"the loop device of {image} to be gone", 20)
+
+    # ---- a disk that does not answer
+
+    def freeze(self, where):
+        """What writes to this file system waits in the kernel, until it is thawed."""
+        # Should this process be killed, nobody is left waiting for ever.
+        thaw_at_last = subprocess.Popen(["/bin/sh", "-c", f"sleep {200 * PATIENCE}; exec fsfreeze -u '{where}'"],
+                                        start_new_session=True)
+        self.addCleanup(thaw_at_last.wait)
+        self.addCleanup(lambda: os.killpg(thaw_at_last.pid, signal.SIGKILL))
+        self.addCleanup(run, "fsfreeze", "-u", where)
+        complaint = run("fsfreeze", "-f", where)
+        if complaint:
+            self.skipTest(f"the file system cannot be frozen here: {complaint}")
+
+    def thaw(self, where):
+        self.assertEqual(run("fsfreeze", "-u", where), "")
 
     # ---- space
 

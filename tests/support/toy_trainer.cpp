@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -46,6 +47,7 @@ struct Arguments {
   std::pair<std::int64_t, int> exit_at{kNever, 0};
   std::int64_t slow_start_ms = 0;
   bool ignore_sigterm = false;
+  std::string trail;
 };
 
 [[noreturn]] void hang() {
@@ -66,6 +68,7 @@ class ToyTask final : public ts::session::TrainingTask {
 
   ts::Result<std::optional<ts::session::EpisodeResult>> run_episode(std::int64_t episode,
                                                                     ts::session::StepGate& gate) override {
+    leave_trail(episode);
     misbehave(episode);
     for (std::int64_t i = 0; i < arguments_.steps; ++i) {
       if (!gate.step(steps_)) return std::optional<ts::session::EpisodeResult>();
@@ -128,6 +131,11 @@ class ToyTask final : public ts::session::TrainingTask {
   boost::json::object exactness() const override { return {{"threads", 1}, {"deterministic", true}}; }
 
  private:
+  // How far it has come, seen from outside, whatever is said or saved about it.
+  void leave_trail(std::int64_t episode) const {
+    if (!arguments_.trail.empty()) std::ofstream(arguments_.trail, std::ios::app) << episode << '\n';
+  }
+
   void misbehave(std::int64_t episode) const {
     if (episode == arguments_.crash_at) std::abort();
     if (episode == arguments_.exit_at.first) ::_exit(arguments_.exit_at.second);
@@ -197,6 +205,7 @@ int main(int argc, char** argv) {
   app.add_option("--exit-code-at-episode", arguments.exit_at, "Exit there, with this status, saving nothing");
   app.add_option("--slow-start-ms", arguments.slow_start_ms, "Say READY=1 so much later");
   app.add_flag("--ignore-sigterm", arguments.ignore_sigterm, "Do not stop when asked");
+  app.add_option("--trail", arguments.trail, "Append the number of each episode that begins to this file");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
