@@ -111,12 +111,11 @@ void Step::keep_clocks(const protocol::NotifyMessage& message, std::optional<pro
   const bool speaks_of_training = message.episode || message.step || message.total;
   const bool alive = message.watchdog || message.ready || (speaks_of_training && !message.snapshot);
   if (alive && policy_.heartbeat_timeout > Duration::zero()) {
+    const bool suspected = clocks.suspected == Cause::heartbeat_lost;
+    if (suspected || clocks.beat.extended) t_.note = "worker " + std::to_string(s().pid) + " beats again";
+    if (suspected) clocks.suspected.reset();
     clocks.beat = {in(policy_.heartbeat_timeout), false};
     clocks.beaten = now_;
-    if (clocks.suspected == Cause::heartbeat_lost) {
-      clocks.suspected.reset();
-      t_.note = "worker " + std::to_string(s().pid) + " beats again";
-    }
   }
   const bool is_watched = clocks.progress.due.has_value();
   const bool changed_phase = message.phase && message.phase != phase_before;
@@ -142,12 +141,12 @@ void Step::restart_progress_clock(bool advanced) {
     const Instant all = clocks.progressed + *progress_limit_of_all(s().learned, policy_);
     due = std::min(due, std::max(all, *clocks.progress.due));
   }
+  const bool was_late = clocks.suspected == Cause::no_progress || (advanced && clocks.progress.extended);
   clocks.progress = {due, !advanced && clocks.progress.extended};
-  if (clocks.suspected == Cause::no_progress && due > now_) {
-    clocks.suspected.reset();
-    t_.note = "worker " + std::to_string(s().pid) +
-              (advanced ? " makes progress again" : " goes on: " + std::string(protocol::to_string(phase_of_worker())));
-  }
+  if (!was_late || due <= now_) return;
+  if (clocks.suspected == Cause::no_progress) clocks.suspected.reset();
+  t_.note = "worker " + std::to_string(s().pid) +
+            (advanced ? " makes progress again" : " goes on: " + std::string(protocol::to_string(phase_of_worker())));
 }
 
 // Work is at risk from the first episode on that is not on disk.

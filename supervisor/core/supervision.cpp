@@ -55,7 +55,10 @@ void Step::operator()(const StartRequested& event) {
                                " episodes are done; raise training.episodes to go on");
     return;
   }
-  if (event.by_operator) s().incidents = 0;
+  if (event.by_operator) {
+    s().incidents = 0;
+    s().poison = {};
+  }
   launch(attempt_name(s().attempt + 1) + ", because " + (event.why.empty() ? "it was asked for" : event.why));
 }
 

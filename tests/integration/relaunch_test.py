@@ -86,7 +86,7 @@ class Ends(RelaunchTest):
         supervisor = self.with_toy("--crash-at-episode", 25, "--only-attempt", 1)
         output = self.assert_finishes(supervisor, crash=1)
         self.assertIn("(SIGABRT)", output)
-        self.assertIn("Auto-resuming from episode 20: models/model_ep20.pt", output)
+        self.assertIn("Auto-resuming from episode 24: models/model_ep24.pt", output)  # from its memory (P5)
 
     def test_an_unknown_exit_status(self):
         supervisor = self.with_toy("--exit-code-at-episode", 25, 3, "--only-attempt", 1)
@@ -120,7 +120,7 @@ class Hangs(RelaunchTest):
         supervisor = self.with_toy("--hang-at-episode", 25, "--ignore-sigterm", "--only-attempt", 1, **self.SHORT)
         output = self.assert_finishes(supervisor, heartbeat_lost=1)
         self.assertIn("did not end after SIGTERM; sending SIGABRT", output)
-        self.assertIn("Auto-resuming from episode 20: models/model_ep20.pt", output)
+        self.assertIn("Auto-resuming from episode 24: models/model_ep24.pt", output)  # from its memory (P5)
 
     def test_a_worker_that_never_gets_ready_is_replaced(self):
         supervisor = self.with_toy("--slow-start-ms", 3_600_000, "--only-attempt", 1,
@@ -145,7 +145,8 @@ class GivesUp(RelaunchTest):
                 self.assertIn("not retried", output)
                 remembered = self.remembered()
                 self.assertEqual((remembered["phase"], remembered["attempt"]), ("fatal", 1))
-                self.assertEqual(self.episodes(), [10, 20])
+                self.assertEqual(self.episodes()[:2], [10, 20])
+                self.assertGreater(self.episodes()[-1], 20, "what was in its memory is kept")
                 self.assert_nothing_left()
 
     def test_without_exit_when_done_it_stays_to_be_asked(self):

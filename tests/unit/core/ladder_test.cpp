@@ -160,7 +160,12 @@ TEST(ASuspicion, OutlivesTheSupervisor) {
 
   Scenario rebooted;
   rebooted.state.poison = {250, 2};
-  EXPECT_EQ(rebooted.start().the<PrepareLaunch>().poison, (Poison{250, 2}));
+  EXPECT_EQ(rebooted.feed(StartRequested{false}).the<PrepareLaunch>().poison, (Poison{250, 2}));
+
+  // A person who starts it anew has put something right.
+  Scenario mended;
+  mended.state.poison = {250, 2};
+  EXPECT_FALSE(mended.start().the<PrepareLaunch>().poison);
 }
 
 TEST(ASuspicion, OutlivesWhatSaysNothingAboutIt) {
