@@ -121,6 +121,8 @@ void Step::operator()(const ShutdownRequested& event) {
 void Step::operator()(const LaunchPrepared& event) {
   if (s().phase != Phase::starting || s().has_process() || event.attempt != s().attempt) return;
   s().resume = event.resume;
+  // Set aside, or no longer the newest: whoever puts it back wants it tried again.
+  if (s().poison.episode != event.resume.episode) s().poison = {};
   s().goal = policy_.total_episodes;
   s().progress.episode = event.resume.episode;
   // Those are of the worker before; this one may go back behind its steps.

@@ -32,7 +32,7 @@ std::chrono::microseconds feeding_interval() {
 }  // namespace
 
 std::optional<core::Instant> wait_until(const core::State& state) {
-  if (!state.shutting_down || !state.has_process() || !state.deadline) return std::nullopt;
+  if (!state.shutting_down || !state.is_occupied() || !state.deadline) return std::nullopt;
   return *state.deadline + kPatience;
 }
 

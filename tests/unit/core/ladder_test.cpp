@@ -162,6 +162,10 @@ TEST(ASuspicion, OutlivesTheSupervisor) {
   rebooted.state.poison = {250, 2};
   EXPECT_EQ(rebooted.feed(StartRequested{false}).the<PrepareLaunch>().poison, (Poison{250, 2}));
 
+  // The launch that set it aside settles it: if it is put back, it is tried again.
+  rebooted.launched(240).ready();
+  EXPECT_EQ(rebooted.state.poison, Poison{});
+
   // A person who starts it anew has put something right.
   Scenario mended;
   mended.state.poison = {250, 2};

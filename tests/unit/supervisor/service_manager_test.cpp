@@ -29,6 +29,13 @@ TEST(TheServiceManager, IsNotAskedToWaitWhenTheWorkerAloneIsStopped) {
   EXPECT_FALSE(wait_until(state));
 }
 
+TEST(TheServiceManager, P5_IsAskedToWaitWhileADeadWorkersMemoryIsSaved) {
+  core::State state = leaving();
+  state.pid = 0;
+  state.ending = core::Ending{};
+  EXPECT_TRUE(wait_until(state));
+}
+
 TEST(TheServiceManager, IsNotAskedToWaitWithoutAWorker) {
   core::State state = leaving();
   state.pid = 0;
