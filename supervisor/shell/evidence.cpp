@@ -193,11 +193,11 @@ Content Gathering::threads() {
   for (const pid_t thread : numbers_in(tasks, kThreadsMax)) {
     const std::string path = tasks + "/" + std::to_string(thread) + "/";
     const auto line = read_proc(path + "stat");
-    const auto stat = line ? parse_stat(*line) : std::nullopt;
+    const auto stat = line ? facts_from_stat(*line) : std::nullopt;
     if (!stat) continue;
     const std::string waits = read_proc(path + "wchan").value_or("");
     out.text += std::to_string(thread) + "\t" + stat->state + "\t" +
-                (waits.empty() || waits == "0" ? "-" : escape_control(waits)) + "\t" + escape_control(stat->name) +
+                (waits.empty() || waits == "0" ? "-" : escape_control(waits)) + "\t" + escape_control(stat->command) +
                 "\n";
   }
   if (out.text.empty()) return nothing("its threads cannot be read");
@@ -277,7 +277,7 @@ Content Gathering::debugger(const std::vector<std::string>& arguments) {
 
 std::optional<char> Gathering::state() const {
   const auto text = read_proc(proc("stat"));
-  const auto stat = text ? parse_stat(*text) : std::nullopt;
+  const auto stat = text ? facts_from_stat(*text) : std::nullopt;
   if (!stat) return std::nullopt;
   return stat->state;
 }

@@ -1,18 +1,12 @@
 #include "supervisor/shell/host_facts.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <charconv>
-#include <memory>
 
 #include "common/base/text.h"
-#include "common/base/unique_fd.h"
 
 namespace ts::shell {
 namespace {
@@ -74,35 +68,6 @@ std::string path_of(pid_t pid, std::string_view name) {
 
 }  // namespace
 
-std::optional<std::string> read_proc(const std::string& path, std::size_t bytes_max) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!file) return std::nullopt;
-  std::string text(bytes_max, '\0');
-  std::size_t filled = 0;
-  while (filled < text.size()) {
-    const auto count = ::read(file.get(), text.data() + filled, text.size() - filled);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return std::nullopt;
-    if (count == 0) break;
-    filled += static_cast<std::size_t>(count);
-  }
-  text.resize(filled);
-  return text;
-}
-
-std::vector<pid_t> numbers_in(const std::string& directory, std::size_t number_max) {
-  std::vector<pid_t> out;
-  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(directory.c_str()), ::closedir);
-  if (!stream) return out;
-  while (out.size() < number_max) {
-    const dirent* entry = ::readdir(stream.get());
-    if (entry == nullptr) break;
-    if (const auto number = parse_number<pid_t>(entry->d_name); number && *number > 0) out.push_back(*number);
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
 std::vector<pid_t> members_of(pid_t group) {
   std::vector<pid_t> out;
   if (group <= 0) return out;
@@ -111,28 +76,6 @@ std::vector<pid_t> members_of(pid_t group) {
   }
   const auto leader = std::find(out.begin(), out.end(), group);
   if (leader != out.end()) std::rotate(out.begin(), leader, leader + 1);
-  return out;
-}
-
-std::optional<ProcessStat> parse_stat(std::string_view text) {
-  const std::size_t open = text.find('(');
-  const std::size_t close = text.rfind(')');
-  if (open == std::string_view::npos || close == std::string_view::npos || close < open) return std::nullopt;
-  ProcessStat out;
-  out.name = text.substr(open + 1, close - open - 1);
-  std::string_view rest = text.substr(close + 1);
-  while (!rest.empty() && rest.back() == '\n') rest.remove_suffix(1);
-  // The fields by their numbers in proc_pid_stat(5); the state is the third.
-  constexpr std::size_t kState = 3, kGroup = 5, kUserTime = 14, kSystemTime = 15;
-  std::array<std::string_view, kSystemTime + 1> fields;
-  for (std::size_t number = kState; number < fields.size(); ++number) fields[number] = next_word(rest);
-  const auto group = parse_number<pid_t>(fields[kGroup]);
-  const auto user = parse_number<std::uint64_t>(fields[kUserTime]);
-  const auto system = parse_number<std::uint64_t>(fields[kSystemTime]);
-  if (fields[kState].size() != 1 || !group || !user || !system) return std::nullopt;
-  out.state = fields[kState][0];
-  out.group = *group;
-  out.cpu_ticks = *user + *system;
   return out;
 }
 
@@ -161,7 +104,7 @@ core::HostSample look_at_host(pid_t group) {
   std::uint64_t cpu_ticks = 0;
   for (const pid_t pid : members_of(group)) {
     const auto text = read_proc(path_of(pid, "stat"));
-    const auto stat = text ? parse_stat(*text) : std::nullopt;
+    const auto stat = text ? facts_from_stat(*text) : std::nullopt;
     if (!stat || stat->group != group) continue;  // gone, or elsewhere, since it was listed
     if (pid == group) out.leader = stat->state;
     cpu_ticks += stat->cpu_ticks;
@@ -169,7 +112,7 @@ core::HostSample look_at_host(pid_t group) {
     for (const pid_t thread : numbers_in(tasks, kThreadsMax - threads)) {
       ++threads;
       const auto line = read_proc(tasks + "/" + std::to_string(thread) + "/stat");
-      const auto state = line ? parse_stat(*line) : std::nullopt;
+      const auto state = line ? facts_from_stat(*line) : std::nullopt;
       if (!state) continue;
       if (state->state == 'D') out.uninterruptible = true;
       if (state->state == 'R') ++out.runnable_threads;

@@ -18,22 +18,9 @@
 
 #include "common/base/process_identity.h"
 #include "supervisor/core/lock_holder.h"
+#include "supervisor/shell/proc.h"
 
 namespace ts::shell {
-
-struct ProcessFacts {
-  pid_t pid = 0;
-  pid_t parent = 0;
-  pid_t group = 0;
-  std::uint64_t start_ticks = 0;
-  bool ended = false;   // a zombie, or on its way there
-  std::string command;  // at most 15 bytes, as the kernel keeps it
-};
-
-// From the text of /proc/PID/stat. Pure.
-std::optional<ProcessFacts> facts_from_stat(std::string_view stat);
-
-std::optional<ProcessFacts> look_at(pid_t pid);
 
 using ProcessTable = std::map<pid_t, ProcessFacts>;
 

@@ -45,7 +45,7 @@ class Child {
 
   char state() const {
     const auto text = read_proc("/proc/" + std::to_string(pid_) + "/stat");
-    const auto stat = text ? parse_stat(*text) : std::nullopt;
+    const auto stat = text ? facts_from_stat(*text) : std::nullopt;
     return stat ? stat->state : '?';
   }
   // Whether it comes to be in one of these states.

@@ -24,9 +24,9 @@ std::string stat_line(const std::string& name) {
 
 TEST(AStat, P7_IsReadWhateverTheNameOfTheProcessHolds) {
   for (const std::string name : {"trainer", "", ")", "(", ") R 1 1", "a b", "a\nb", "((()))", "\x1b[2J", ") ("}) {
-    const auto stat = parse_stat(stat_line(name));
+    const auto stat = facts_from_stat(stat_line(name));
     ASSERT_TRUE(stat) << name;
-    EXPECT_EQ(stat->name, name);
+    EXPECT_EQ(stat->command, name);
     EXPECT_EQ(stat->state, 'S') << name;
     EXPECT_EQ(stat->group, 4700) << name;
     EXPECT_EQ(stat->cpu_ticks, 300U) << name;
@@ -47,7 +47,7 @@ TEST(AStat, P7_ThatIsMalformedIsNone) {
                                           "1 (a) S 1 2 3 0 -1 0 0 0 0 0 5x 6 0",
                                           "1 (a) S 1 2 3 0 -1 0 0 0 0 0 99999999999999999999999 6 0",
                                           "1 (a) S 1 2 3 0 -1 0 0 0 0 0 5"};
-  for (const std::string& text : texts) EXPECT_FALSE(parse_stat(text)) << text;
+  for (const std::string& text : texts) EXPECT_FALSE(facts_from_stat(text)) << text;
 }
 
 TEST(APressure, IsThatOfTheLastTenSeconds) {
@@ -89,9 +89,9 @@ TEST(TextsOfProc, P7_AreReadOrRefusedWhateverIsInThem) {
         default: text.insert(at, 1 + random() % 3, " ()\n/=9.-"[random() % 9]); break;
       }
     }
-    const auto stat = parse_stat(text);
+    const auto stat = facts_from_stat(text);
     if (stat) {
-      EXPECT_LE(stat->name.size(), text.size());
+      EXPECT_LE(stat->command.size(), text.size());
     }
     const auto pressure = parse_pressure(text);
     if (pressure.some) {
