@@ -17,6 +17,13 @@
 
 namespace ts::shell {
 
+// ThreadSanitizer adds a thread of its own to every process, and makes a vfork a fork: no child waits in state D then.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kThreadSanitizer = true;
+#else
+inline constexpr bool kThreadSanitizer = false;
+#endif
+
 class Child {
  public:
   // `body` runs in the child, which ends when it returns.

@@ -146,6 +146,7 @@ TEST(AWorkerLookedAt, P9_IsHungWhenItSleepsForEver) {
 }
 
 TEST(AWorkerLookedAt, P9_IsStarvedWhenItWaitsInTheKernel) {
+  if (kThreadSanitizer) GTEST_SKIP() << "no state D with ThreadSanitizer";
   const Child child(wait_uninterruptibly);
   ASSERT_TRUE(child.comes_to("D"));
   const auto verdict = core::judge_silence(look_twice(child));

@@ -186,8 +186,7 @@ TEST_F(Preparation, TakesAFileFromElsewhereAsItIs) {
   const auto elsewhere = (directory / "given.pt").string();
   std::filesystem::copy_file(models("model_ep10.pt"), elsewhere);
   const auto before = contents();
-  EXPECT_EQ(prepared(prepare({LaunchFrom::Kind::selector, elsewhere})).resume,
-            (core::ResumePoint{0, elsewhere, true}));
+  EXPECT_EQ(prepared(prepare({LaunchFrom::Kind::selector, elsewhere})).resume, (core::ResumePoint{0, elsewhere, true}));
   EXPECT_EQ(contents(), before);
 }
 
