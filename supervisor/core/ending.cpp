@@ -72,11 +72,17 @@ void Step::operator()(const WorkerExited& event) {
               event.last_words.empty() ? "" : ". Its last words: " + event.last_words, false});
 }
 
+// Whoever says that it has saved its state left nothing behind, and what one announced that trained another run is none
+// of this one's.
+bool leaves_work(const State& state, const ExitStatus& status) {
+  const Cause own = classify(status);
+  const bool saved_itself = own == Cause::finished || own == Cause::interrupted;
+  return state.snapshot != 0 && !saved_itself && !resumed_elsewhere(state);
+}
+
 // What was in the memory of one that did not save it itself comes first.
 void Step::settle_end(Ending ending) {
-  const Cause own = classify(ending.status);
-  const bool nothing_lost = s().snapshot == 0 || own == Cause::finished || own == Cause::interrupted;
-  if (nothing_lost || resumed_elsewhere()) return after_end(ending);
+  if (!leaves_work(s(), ending.status)) return after_end(ending);
   enter(Phase::stopping, ending.what + "; saving episode " + std::to_string(s().snapshot) + ", which it left in memory",
         policy_.notice);
   act(RescueSnapshot{s().attempt});

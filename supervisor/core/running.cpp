@@ -60,9 +60,9 @@ Step::Advance Step::note_progress(const protocol::NotifyMessage& message) {
 }
 
 // What it says that it loaded is compared with what it was told: training on from somewhere else is no resume.
-bool Step::resumed_elsewhere() const {
-  const ResumePoint& told = t_.state.resume;
-  const auto& loaded = t_.state.progress.resumed;
+bool resumed_elsewhere(const State& state) {
+  const ResumePoint& told = state.resume;
+  const auto& loaded = state.progress.resumed;
   return loaded && !told.path.empty() && !told.foreign && *loaded != told.episode;
 }
 
@@ -78,7 +78,7 @@ void Step::operator()(const MessageReceived& event) {
   const protocol::NotifyMessage& message = event.message;
   const bool tells_where = message.resumed && message.resumed != s().progress.resumed;
   if (tells_where) s().progress.resumed = message.resumed;
-  if (resumed_elsewhere()) return end_wrong_resume();  // nothing else that it tells is of the run that is wanted
+  if (resumed_elsewhere(s())) return end_wrong_resume();  // nothing else that it tells is of the run that is wanted
   // A worker may know better than we where it resumes (a file of another origin, checkpoints of its own): that is where
   // it begins, and no progress.
   if (tells_where) {

@@ -52,7 +52,6 @@ class Step {
   void begin_running(std::string reason);
   void arm();
   Advance note_progress(const protocol::NotifyMessage& message);
-  bool resumed_elsewhere() const;
   void end_wrong_resume();
   void keep_clocks(const protocol::NotifyMessage& message, std::optional<protocol::Phase> phase_before,
                    Advance advance);
@@ -83,6 +82,9 @@ class Step {
   Instant now_;
   const Policy& policy_;
 };
+
+// What a worker says that it loaded is not what it was told to.
+bool resumed_elsewhere(const State& state);
 
 inline std::string attempt_name(std::int64_t attempt) {
   return "attempt " + std::to_string(attempt);

@@ -271,6 +271,9 @@ struct Transition {
   bool alarm = false;  // a person should see it
 };
 
+// Whether what this worker has announced is to be made durable when it ends like this; otherwise it is of no use.
+bool leaves_work(const State& state, const ExitStatus& status);
+
 Transition step(State state, const Event& event, Instant now, const Policy& policy);
 
 }  // namespace ts::core

@@ -276,7 +276,7 @@ bool Supervisor::hear(Notification& said) {
   const bool resumed_said = message.resumed && !state_.progress.resumed;
   post(core::MessageReceived{state_.attempt, message});
   if (message.episode) rate_.add(*message.episode, *last_beat_);
-  if (resumed_said && *message.resumed > 0) {
+  if (resumed_said && *message.resumed > 0 && state_.phase != core::Phase::stopping) {
     log_->info("Resuming training from episode {}/{}", *message.resumed + 1, view().total_episodes);
   }
   if (message.status) note_status(*message.status);
@@ -305,8 +305,7 @@ void Supervisor::worker_ended(std::int64_t attempt, const WorkerEnd& end) {
   for (const std::string& note : end.notes) log_->warn(note);
   last_worker_ = worker_ ? worker_->identity() : ProcessIdentity{};
   worker_.reset();
-  // Whoever says that it has saved its state left nothing behind.
-  if (end.status.code == 0 || end.status.code == static_cast<int>(protocol::ExitCode::interrupted)) held_.reset();
+  if (!core::leaves_work(state_, end.status)) held_.reset();  // else the next launch would still make it durable
   unsaved_end_ = end.status.code == static_cast<int>(protocol::ExitCode::cannot_write);
   log_end_ = log_size(worker_log());
   exit_ = end.status;

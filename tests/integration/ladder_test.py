@@ -170,7 +170,7 @@ class WrongResume(LadderTest):
         self.assertEqual((report["cause"], report["detected_by"]), ("wrong_resume", "X_TRAINER_RESUMED"))
         self.assertEqual(report["resumed_from"], 30)
         self.assertIn(sentence, report["what"])
-        self.assertEqual(self.contents(), before)
+        self.assertEqual(self.contents(), before)  # what it announced is of another run, and never becomes a checkpoint
         self.stop(supervisor)
 
 
