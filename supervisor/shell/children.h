@@ -7,8 +7,8 @@
 //
 // Sources: prctl(2), PR_SET_CHILD_SUBREAPER; waitid(2).
 // Ownership: the io_context outlives it; one for each process. Threading: made and destroyed on the io_context's
-// thread; start, keep, release and kept from any. A child that is started on another thread is started by start(), so
-// that no orphan is reaped before it is kept.
+// thread; start, keep, release and kept from any. Every child is started by start(), so that no other thread takes
+// it for an orphan before it is kept.
 #pragma once
 
 #include <sys/types.h>

@@ -183,21 +183,27 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::spawn(asio::io_context& io
   launcher.env = environment_pointers.data();
   OomCounters oom = OomCounters::read();
   // By its executor: the overload for a context drops the error and throws it (Boost 1.81).
-  auto child = launcher(io.get_executor(), error, *program, arguments,
-                        process::process_stdio{nullptr, log.get(), log.get()}, CleanChild{});
+  // Kept from the first instant on: whoever waits for a tool on another thread reaps orphans there.
+  const pid_t pid = children.start([&]() -> pid_t {
+    auto child = launcher(io.get_executor(), error, *program, arguments,
+                          process::process_stdio{nullptr, log.get(), log.get()}, CleanChild{});
+    if (error) return 0;
+    const pid_t started = child.id();
+    child.detach();
+    return started;
+  });
   if (error) {
     if (launcher.pid <= 0) return cannot_launch(ErrorKind::unavailable, "fork", *program, error.message());
     ::waitpid(launcher.pid, nullptr, 0);  // it ended without having been anybody
     return cannot_launch(ErrorKind::unavailable, "exec", *program, exec_reason(error));
   }
-  const pid_t pid = child.id();
-  child.detach();
   ::setpgid(pid, pid);  // whoever comes first, the child or we: from here on the group exists
   const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (pidfd < 0) {
     const int why = errno;
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
+    children.release(pid);
     return make_error(ErrorKind::unavailable, "could not watch the worker: " + system_reason(why) + ".");
   }
   // A child that is not reaped keeps its number, so it can be looked at even if it is dead already.

@@ -70,6 +70,19 @@ ExitStatus signal_number(int number) {
   return {std::nullopt, number, false};
 }
 
+// Found by reading: tools are waited for on another thread, and whatever ends there looks for orphans too.
+TEST_F(Process, TellsHowItEndedHoweverSoonWhileAnotherThreadReapsOrphans) {
+  std::jthread reaper([this](const std::stop_token& stop) {
+    while (!stop.stop_requested()) children_.release(0);
+  });
+  for (int i = 0; i < 300; ++i) {
+    ended_.clear();
+    spawn({{"/bin/false"}, {}, directory_ / "worker.log"});
+    if (HasFatalFailure()) return;
+    ASSERT_EQ(wait().code, 1) << "launch " << i;
+  }
+}
+
 TEST_F(Process, EndsWithItsCodeOrItsSignalAndTheTwoAreToldApart) {
   for (const int number : {0, 1, 75, 137, 143, 255}) EXPECT_EQ(run("exit " + std::to_string(number)), code(number));
   for (const int number : {1, 9, 15, 10}) {
