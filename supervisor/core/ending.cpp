@@ -89,10 +89,24 @@ void Step::settle_end(Ending ending) {
   s().ending = std::move(ending);
 }
 
+// What could not be written so far is tried before every launch; when the supervisor leaves, for the last time.
+void Step::rescue_before_leaving() {
+  s().snapshot = s().unsaved;
+  enter(Phase::stopping,
+        "the supervisor is leaving; trying once more to save episode " + std::to_string(s().unsaved) +
+            ", which a worker left in memory",
+        policy_.notice);
+  act(SaveState{});
+  act(RescueSnapshot{s().attempt});
+  s().stop_cause = Cause::asked;
+  s().ending = Ending{Cause::asked, {}, "the supervisor is leaving", {}, false};
+}
+
 void Step::operator()(const RescueSettled& event) {
   if (!s().ending || event.attempt != s().attempt) return;
   Ending ending = *std::exchange(s().ending, std::nullopt);
-  s().snapshot = 0;
+  const std::int64_t held = std::exchange(s().snapshot, 0);
+  s().unsaved = event.still_held ? held : 0;
   if (!event.what.empty()) ending.what += "; " + event.what;
   after_end(ending);
 }

@@ -68,6 +68,7 @@ class Step {
   void terminate(std::string reason);
   void escalate();
   void settle_end(Ending ending);
+  void rescue_before_leaving();
   void after_end(const Ending& ending);
   std::int64_t reached_goal() const;
   void count_against_resume_point(const Ending& ending);

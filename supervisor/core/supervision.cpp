@@ -98,6 +98,7 @@ void Step::operator()(const ShutdownRequested& event) {
   s().desired = Desired::down;
   s().shutting_down = true;
   if (!s().is_occupied()) {
+    if (s().unsaved != 0) return rescue_before_leaving();
     const bool keep = s().phase == Phase::finished || s().phase == Phase::fatal;
     if (!keep) enter(Phase::stopped, "the supervisor is leaving");
     act(SaveState{});
@@ -123,6 +124,7 @@ void Step::operator()(const LaunchPrepared& event) {
   s().resume = event.resume;
   // Set aside, or no longer the newest: whoever puts it back wants it tried again.
   if (s().poison.episode != event.resume.episode) s().poison = {};
+  s().unsaved = 0;  // that came first
   s().goal = policy_.total_episodes;
   s().progress.episode = event.resume.episode;
   // Those are of the worker before; this one may go back behind its steps.
@@ -174,6 +176,7 @@ void Step::operator()(const WorkerAdopted& event) {
     s().attempt = std::max(s().attempt, event.launched_as);
   }
   s().pid = event.pid;
+  s().unsaved = 0;   // it trains on from elsewhere
   act(SaveState{});  // nobody may have written it down yet
   if (s().next_launch.kind != LaunchFrom::Kind::newest) {
     end_worker(Cause::asked, "adopted worker " + std::to_string(event.pid) +

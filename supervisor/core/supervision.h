@@ -146,6 +146,7 @@ struct State {
   LearnedGaps learned;              // what is normal for this run
   bool stopped_outside = false;     // somebody had stopped this worker with a signal when it was judged
   std::int64_t snapshot = 0;        // newest episode of this attempt that is held in memory here; 0: none
+  std::int64_t unsaved = 0;         // the same of an earlier one, which could not be written so far; 0: none
   std::optional<Ending> ending;     // of the worker that is gone
   Poison poison;                    // the resume point under suspicion; episode 0: none
   std::map<Cause, std::int64_t> restarts;
@@ -213,7 +214,8 @@ struct EvidenceGathered {  // the answer to GatherEvidence
 };
 struct RescueSettled {  // the answer to RescueSnapshot
   std::int64_t attempt = 0;
-  std::string what;  // one clause: what was saved, or why nothing was
+  std::string what;         // one clause: what was saved, or why nothing was
+  bool still_held = false;  // it could not be written, and may be tried again
 };
 struct DeadlinePassed {};
 

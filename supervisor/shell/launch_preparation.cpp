@@ -198,8 +198,9 @@ core::Cause cause_of(ErrorKind kind) {
 }  // namespace
 
 Rescue rescue_now(const HeldSnapshot& held, const core::OwnLaunches& own, const config::Config& config) {
-  const auto refused = [](const Error& error) {
-    return Rescue{Rescue::Outcome::not_written, error.message, std::nullopt};
+  const auto refused = [&](const Error& error) {
+    const std::string what = "the snapshot of episode " + std::to_string(held.notice.episode) + " was not rescued: ";
+    return Rescue{Rescue::Outcome::not_written, what + error.message, std::nullopt};
   };
   try {
     const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::yes);

@@ -186,8 +186,11 @@ void Supervisor::perform(const core::PrepareLaunch& action) {
 
 void Supervisor::launch_settled(LaunchPlan plan) {
   for (const std::string& note : plan.notes) log_->warn(note);
-  if (plan.snapshot_settled) held_.reset();
-  if (plan.found && !worker_) {
+  if (plan.snapshot_settled) {
+    held_.reset();
+    unsaved_end_ = false;
+  }
+  if (plan.found && !worker_ && !state_.is_occupied()) {
     const bool unwanted = state_.desired == core::Desired::down;  // a stop came while the lock was looked at
     if (adopt(*plan.found)) {
       if (unwanted) post(core::StopRequested{});

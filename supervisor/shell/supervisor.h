@@ -126,7 +126,7 @@ class Supervisor final : public api::Backend {
   bool leaving_ = false;
   bool refused_by_lock_ = false;
   std::string interruption_;  // what ended the last worker together with its supervisor
-  bool unsaved_end_ = false;  // the worker could not save before it ended
+  bool unsaved_end_ = false;  // what the last worker could not save before it ended is not saved
   std::optional<core::Instant> shutdown_asked_;
   int exit_code_ = 0;
 

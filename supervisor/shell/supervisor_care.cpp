@@ -125,12 +125,13 @@ void Supervisor::perform(const core::RescueSnapshot& action) {
     if (held) *rescue = rescue_now(*held, own, config_);
     asio::post(io_, [this, attempt, rescue] {
       // One that could not be written is tried again before the next launch.
-      if (rescue->outcome != Rescue::Outcome::not_written) held_.reset();
-      if (rescue->outcome == Rescue::Outcome::rescued) unsaved_end_ = false;
+      const bool still_held = rescue->outcome == Rescue::Outcome::not_written;
+      if (!still_held) held_.reset();
+      if (rescue->outcome != Rescue::Outcome::refused) unsaved_end_ = still_held;
       refresh_facts();
       std::string what = rescue->sentence;
       if (what.ends_with('.')) what.pop_back();
-      post(core::RescueSettled{attempt, std::move(what)});
+      post(core::RescueSettled{attempt, std::move(what), still_held});
     });
   });
 }

@@ -62,6 +62,10 @@ inline std::string broken_by_actions(const Transition& transition) {
 
 // A worker that does not save its state itself leaves what it announced, unless it trained another run (P3, P5).
 inline std::string broken_rescue(const State& before, const Event& event, const Transition& transition) {
+  const bool leaving = std::holds_alternative<ShutdownRequested>(event) && !before.is_occupied();
+  if (leaving && before.unsaved != 0) {
+    return holds<RescueSnapshot>(transition.actions) ? "" : "the supervisor leaves and tries no more to save (P5)";
+  }
   const auto* exited = std::get_if<WorkerExited>(&event);
   if (exited == nullptr || exited->attempt != before.attempt || !before.has_process()) {
     return holds<RescueSnapshot>(transition.actions) ? "a rescue, and nobody died (P5)" : "";

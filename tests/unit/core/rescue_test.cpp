@@ -111,6 +111,37 @@ TEST(TheSupervisor, DoesNotLeaveBeforeTheRescueIsDone) {
   }
 }
 
+// P5, P8: it is tried before every launch, and there will be none.
+TEST(TheSupervisor, TriesOnceMoreBeforeItLeavesWhatCouldNotBeSaved) {
+  for (const int refused_launches : {0, 3}) {
+    Scenario s = with_snapshot();
+    s.dies_of(11).not_rescued();
+    EXPECT_EQ(s.state.phase, Phase::starting);
+    for (int i = 0; i < refused_launches; ++i) {
+      s.feed(LaunchRefused{s.state.attempt, Cause::cannot_save, false, "the disk is full"});
+      if (s.state.phase == Phase::backoff) s.overdue();
+    }
+    s.shut_down();
+    EXPECT_TRUE(s.did<RescueSnapshot>());
+    EXPECT_FALSE(s.did<LeaveDaemon>());
+    EXPECT_TRUE(s.says("trying once more to save episode 12"));
+    s.shut_down(true).prepared(10);  // a launch that was on its way
+    EXPECT_FALSE(s.did<LeaveDaemon>());
+    EXPECT_FALSE(s.did<SpawnWorker>());
+    s.not_rescued();
+    EXPECT_TRUE(s.did<LeaveDaemon>());  // once, and no more
+    EXPECT_TRUE(s.says("the disk is full"));
+    EXPECT_EQ(s.state.phase, Phase::stopped);
+  }
+}
+
+TEST(TheSupervisor, LeavesAtOnceWhenWhatCouldNotBeSavedWasSavedByTheNextLaunch) {
+  Scenario s = with_snapshot();
+  s.dies_of(11).not_rescued().launched(12).ready().stop().exits(75).shut_down();
+  EXPECT_FALSE(s.did<RescueSnapshot>());
+  EXPECT_TRUE(s.did<LeaveDaemon>());
+}
+
 // A worker that died by itself, and what is asked for while its memory is being saved.
 TEST(WhileARescueIsUnderWay, AStopIsHeeded) {
   Scenario s = with_snapshot();

@@ -115,6 +115,7 @@ class Scenario {
   Scenario& rescued(const std::string& what = "episode 12 was saved from its memory") {
     return feed(RescueSettled{state.attempt, what});
   }
+  Scenario& not_rescued() { return feed(RescueSettled{state.attempt, "the disk is full", true}); }
   // A clock runs out, the look finds no excuse, the evidence is there: it is being ended.
   Scenario& hangs() { return overdue().seen_hanging().evidence(); }
   Scenario& announces(std::int64_t episode) {

@@ -117,6 +117,10 @@ class World {
   void perform(const RescueSnapshot& action) {
     if (process_) note_trouble("a living worker's memory is taken for what it left (P5)");
     ++rescues_;
+    if (temper == Temper::random && chance(20)) {
+      answers_.push_back(RescueSettled{action.attempt, "the disk is full", true});
+      return;
+    }
     durable_ = std::max(durable_, state_.snapshot);
     answers_.push_back(RescueSettled{action.attempt, "saved"});
   }
@@ -195,6 +199,7 @@ class World {
       post(LaunchRefused{asked.attempt, Cause::cannot_prepare, chance(10), "the disk did not answer"});
       return;
     }
+    durable_ = std::max(durable_, state_.unsaved);
     const bool fresh = asked.from.kind == LaunchFrom::Kind::fresh || durable_ == 0;
     if (asked.from.kind != LaunchFrom::Kind::newest) durable_ = fresh ? 0 : std::min<std::int64_t>(durable_, 3);
     post(LaunchPrepared{asked.attempt, fresh ? ResumePoint{} : ResumePoint{durable_, "models/model.pt"}});
