@@ -16,6 +16,7 @@ namespace {
 constexpr std::chrono::seconds kInterval{1};       // between two messages that have time
 constexpr std::chrono::milliseconds kRetry{100};   // when the manager's queue was full
 constexpr std::chrono::seconds kPatience{30};      // beyond the worker's own limit: for the steps after it
+constexpr std::chrono::minutes kRescueMax{10};     // a disk that never answers must not keep a machine from going down
 constexpr std::chrono::seconds kExtensionStep{1};  // a limit that moved by less is not worth a message
 constexpr std::size_t kStatusBytesMax = 1000;      // of a datagram of 4096 with other lines in it
 constexpr std::chrono::microseconds kFeedingMin{1000};
@@ -33,7 +34,8 @@ std::chrono::microseconds feeding_interval() {
 
 std::optional<core::Instant> wait_until(const core::State& state) {
   if (!state.shutting_down || !state.is_occupied() || !state.deadline) return std::nullopt;
-  return *state.deadline + kPatience;
+  const core::Instant until = *state.deadline + kPatience;
+  return state.has_process() ? until : std::min<core::Instant>(until, state.since + kRescueMax);
 }
 
 ServiceManager::ServiceManager(asio::io_context& io)

@@ -23,7 +23,7 @@
 namespace ts::shell {
 
 // How long the manager should be asked to wait from now on for a daemon that is leaving; nothing while it is not, or
-// has no worker to wait for. Pure.
+// has no worker to wait for and nothing of a dead one to save. Pure.
 std::optional<core::Instant> wait_until(const core::State& state);
 
 class ServiceManager {

@@ -42,5 +42,17 @@ TEST(TheServiceManager, IsNotAskedToWaitWithoutAWorker) {
   EXPECT_FALSE(wait_until(state));
 }
 
+// P5: ended in the middle of it, the supervisor would take the work along.
+TEST(TheServiceManager, IsAskedToWaitWhileADeadWorkersMemoryIsSavedButNotForEver) {
+  core::State state = leaving();
+  state.pid = 0;
+  state.ending = core::Ending{};
+  state.since = 70s;
+  EXPECT_GE(wait_until(state), 100s + 20s);
+  state.deadline = 10h;  // said less and less often
+  EXPECT_GE(wait_until(state), 70s + 5min);
+  EXPECT_LE(wait_until(state), 70s + 1h) << "a disk that never answers must not keep the machine from going down";
+}
+
 }  // namespace
 }  // namespace ts::shell
