@@ -75,6 +75,7 @@ Result<std::string> Supervisor::start(const api::Peer& peer) {
 Result<std::string> Supervisor::stop(const api::Peer& peer) {
   log_->info("stop {}", name_of(peer));
   post(core::StopRequested{});
+  if (state_.ending) return std::string("Stopping: what the worker left in memory is being saved.");
   return std::string(state_.has_process() ? "Stopping: the worker is saving its state." : "Stopped.");
 }
 
