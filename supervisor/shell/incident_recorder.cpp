@@ -1,6 +1,7 @@
 #include "supervisor/shell/incident_recorder.h"
 
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <utility>
 
@@ -14,7 +15,7 @@ constexpr std::chrono::milliseconds kGiveWay{100};
 IncidentRecorder::IncidentRecorder(asio::io_context& io, Children& children, IncidentBook book,
                                    std::shared_ptr<spdlog::logger> log)
     : io_(io), book_(std::move(book)), log_(std::move(log)), gatherer_(&children) {
-  asio::post(writer_, [this] { book_.sweep(); });
+  asio::post(writer_, [this] { guarded([this] { book_.sweep(); }); });
 }
 
 IncidentRecorder::~IncidentRecorder() {
@@ -24,6 +25,15 @@ IncidentRecorder::~IncidentRecorder() {
 
 void IncidentRecorder::warn(const Error& error) {
   asio::post(io_, [log = log_, why = error.message] { log->warn("This incident is not on record: {}", why); });
+}
+
+// No record is worth the supervisor's end.
+void IncidentRecorder::guarded(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const std::exception& error) {  // no memory, say
+    warn(make_error(ErrorKind::unavailable, std::string(error.what()) + "."));
+  }
 }
 
 void IncidentRecorder::begin(IncidentReport report, const EvidenceRequest& request,
@@ -55,7 +65,7 @@ void IncidentRecorder::investigate(IncidentReport report, EvidenceRequest reques
                                    std::function<void(std::string)> done) {
   const auto when = std::chrono::system_clock::now();
   asio::post(writer_, [this, report = std::move(report), request = std::move(request), done = std::move(done), when] {
-    begin(report, request, when);
+    guarded([&] { begin(report, request, when); });
     asio::post(io_, [done, where = where_] { done(where); });
   });
 }
@@ -63,21 +73,25 @@ void IncidentRecorder::investigate(IncidentReport report, EvidenceRequest reques
 void IncidentRecorder::ended(IncidentReport report, EvidenceRequest request) {
   const auto when = std::chrono::system_clock::now();
   asio::post(writer_, [this, report = std::move(report), request = std::move(request), when] {
-    give_way();
-    if (!current_ || current_->attempt != report.attempt || current_->exit) return begin(report, request, when);
-    current_->cause = report.cause;
-    current_->exit = report.exit;
-    current_->decision = report.decision;
-    amend();
+    guarded([&] {
+      give_way();
+      if (!current_ || current_->attempt != report.attempt || current_->exit) return begin(report, request, when);
+      current_->cause = report.cause;
+      current_->exit = report.exit;
+      current_->decision = report.decision;
+      amend();
+    });
   });
 }
 
 void IncidentRecorder::relaunched(std::int64_t resumed_from, std::int64_t lost_episodes) {
   asio::post(writer_, [this, resumed_from, lost_episodes] {
-    if (!current_ || current_->resumed_from) return;
-    current_->resumed_from = resumed_from;
-    current_->lost_episodes = lost_episodes;
-    amend();
+    guarded([&] {
+      if (!current_ || current_->resumed_from) return;
+      current_->resumed_from = resumed_from;
+      current_->lost_episodes = lost_episodes;
+      amend();
+    });
   });
 }
 

@@ -47,6 +47,7 @@ class IncidentRecorder {
   void give_way();
   void amend();
   void warn(const Error& error);
+  void guarded(const std::function<void()>& work);
 
   asio::io_context& io_;
   IncidentBook book_;

@@ -141,12 +141,13 @@ bool NotifyReceiver::receive_one() {
   } else if (sender.pid <= 0) {
     this->count(counts_.unattributed, sender, "a message that the kernel does not vouch for");
   } else {
-    deliver(std::move(notification), std::string_view(payload.data(), static_cast<std::size_t>(count)));
+    deliver(notification, std::string_view(payload.data(), static_cast<std::size_t>(count)));
   }
+  for (UniqueFd& left : notification.descriptors) closer_.close(std::move(left));
   return true;
 }
 
-void NotifyReceiver::deliver(Notification notification, std::string_view text) {
+void NotifyReceiver::deliver(Notification& notification, std::string_view text) {
   const Sender sender = notification.sender;
   auto message = protocol::decode(text);
   if (!message) return count(counts_.malformed, sender, "a message that is empty or has a NUL byte inside");
@@ -163,6 +164,7 @@ void NotifyReceiver::deliver(Notification notification, std::string_view text) {
   std::size_t strays = notification.descriptors.size();
   if (strays == 1 && has_line(text, "FDSTORE=1")) strays = 0;
   if (strays > 0) {
+    for (UniqueFd& stray : notification.descriptors) closer_.close(std::move(stray));
     notification.descriptors.clear();
     count(counts_.stray_descriptors, sender, "descriptors that nobody asked for; the message counts, they are closed",
           strays);

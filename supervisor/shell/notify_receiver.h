@@ -25,6 +25,7 @@
 #include "common/base/result.h"
 #include "common/base/unique_fd.h"
 #include "common/protocol/notify_message.h"
+#include "supervisor/shell/closer.h"
 #include "supervisor/shell/net.h"
 
 namespace ts::shell {
@@ -38,7 +39,7 @@ struct Sender {
 struct Notification {
   Sender sender;
   protocol::NotifyMessage message;
-  std::vector<UniqueFd> descriptors;  // none or one; what the handler does not move away is closed
+  std::vector<UniqueFd> descriptors;  // none or one; what the handler does not move away is closed elsewhere (closer.h)
 };
 
 // Since the start, for status and metrics.
@@ -77,13 +78,14 @@ class NotifyReceiver {
   NotifyReceiver(asio::io_context& io, int fd, std::string address, OnMessage on_message, OnNote on_note);
   void wait();
   bool receive_one();
-  void deliver(Notification notification, std::string_view text);
+  void deliver(Notification& notification, std::string_view text);
   void count(std::uint64_t& counter, const Sender& sender, std::string_view what, std::uint64_t number = 1);
 
   asio::local::datagram_protocol::socket socket_;
   std::string address_;
   OnMessage on_message_;
   OnNote on_note_;
+  Closer closer_;
   NotifyCounts counts_;
   std::set<const std::uint64_t*> said_;  // the kinds that this attempt has been reported for, by their counters
 };

@@ -86,7 +86,9 @@ Result<MappedMemory> MappedMemory::open(int fd, std::uint64_t bytes) {
   }
   // Private, since a shared one of a file that is sealed against writing is refused by kernels before 6.7.
   void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  if (memory == MAP_FAILED) return refusal(std::string("it could not be mapped: ") + std::strerror(errno));
+  if (memory == MAP_FAILED) {  // no memory just now: it is as good as ever
+    return make_error(ErrorKind::unavailable, std::string("it could not be mapped: ") + std::strerror(errno));
+  }
   return MappedMemory({static_cast<const std::byte*>(memory), size});
 }
 
@@ -163,7 +165,10 @@ Rescue rescue_snapshot(const HeldSnapshot& held, const std::string& run_id, cons
             snapshot + " need not be rescued: episode " + std::to_string(**on_disk) + " is on disk.", std::nullopt};
   }
   const auto memory = MappedMemory::open(held.memory.get(), held.notice.bytes);
-  if (!memory) return give_up(Rescue::Outcome::refused, memory.error());
+  if (!memory) {
+    const bool for_good = memory.error().kind == ErrorKind::checkpoint;
+    return give_up(for_good ? Rescue::Outcome::refused : Rescue::Outcome::not_written, memory.error());
+  }
   const auto right = check_content(memory->bytes(), held.notice, config);
   if (!right) return give_up(Rescue::Outcome::refused, right.error());
   const auto committed = writer.commit(memory->bytes(), *sidecar, [&](Sidecar& durable) {

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <exception>
 #include <utility>
 
 #include <boost/json/value.hpp>
@@ -96,7 +97,14 @@ asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, 
   const std::string selector = *from;
   const std::string run_id = run_id_;
   co_await asio::post(asio::bind_executor(disk_, asio::use_awaitable));
-  const auto target = check_selector(selector, run_id, config_);
+  const auto target = [&]() -> Result<GoBackTarget> {
+    try {
+      return check_selector(selector, run_id, config_);
+    } catch (const std::exception& error) {  // no memory, say
+      return make_error(ErrorKind::unavailable, "could not look at " + escape_control(selector) + ": " + error.what() +
+                                                    ". Nothing was changed.");
+    }
+  }();
   co_await asio::post(asio::bind_executor(io_, asio::use_awaitable));
   if (!target) co_return target.error();
   log_->info("restart --from {} {}", escape_control(selector), name_of(peer));

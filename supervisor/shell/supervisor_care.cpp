@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/text.h"
+#include "supervisor/shell/closer.h"
 #include "supervisor/shell/host_facts.h"
 #include "supervisor/shell/supervisor.h"
 
@@ -49,7 +50,7 @@ void Supervisor::perform(const core::InspectWorker& action) {
 }
 
 void Supervisor::looked_at(std::int64_t attempt, const core::HostSample& before, core::Instant when) {
-  if (!worker_ || attempt != state_.attempt) return;
+  if (!worker_ || worker_->has_ended() || attempt != state_.attempt) return;
   receiver_->drain();  // signs of life before judgements
   core::SilenceFacts facts;
   facts.before = before;
@@ -112,7 +113,7 @@ void Supervisor::hold_snapshot(Notification& said) {
   auto& snapshot = said.message.snapshot;
   if (!snapshot) return;
   const bool wanted = config_.snapshots.enabled && snapshot->bytes <= config_.snapshots.max_bytes;
-  if (said.descriptors.empty() || !wanted) {
+  if (said.descriptors.empty() || !wanted || !is_memory_file(said.descriptors.front().get())) {
     snapshot.reset();  // nothing to hold
     return;
   }

@@ -209,8 +209,15 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::spawn(asio::io_context& io
   // A child that is not reaped keeps its number, so it can be looked at even if it is dead already.
   const auto facts = look_at(pid);
   Launch launch = launch_of({pid, facts ? facts->start_ticks : 0, current_boot_id()}, command.environment);
-  return std::unique_ptr<WorkerProcess>(
-      new WorkerProcess(io, children, std::move(launch), pidfd, std::move(oom), std::move(on_exit)));
+  try {
+    return std::unique_ptr<WorkerProcess>(
+        new WorkerProcess(io, children, std::move(launch), pidfd, std::move(oom), std::move(on_exit)));
+  } catch (const std::exception& trouble) {  // nobody would ever hear of its end
+    ::kill(-pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    children.release(pid);
+    return make_error(ErrorKind::unavailable, std::string("could not watch the worker: ") + trouble.what() + ".");
+  }
 }
 
 Result<std::unique_ptr<WorkerProcess>> WorkerProcess::adopt(asio::io_context& io, Children& children,

@@ -61,6 +61,9 @@ class WorkerProcess {
   // To the whole group, with SIGCONT besides: a stopped worker cannot act on anything but SIGKILL.
   void signal(core::Signal signal);
 
+  // It has, and what it left behind is being swept; its end will be told.
+  bool has_ended() const { return ended_; }
+
   bool may_speak(const Sender& sender) { return speakers_.may_speak(sender); }
 
  private:
