@@ -56,7 +56,7 @@ class Machine:
     def _boot(self):
         (self.root / "etc/machine-id").unlink(missing_ok=True)
         command = ["systemd-nspawn", "--quiet", "-D", str(self.root), "--boot", "--register=no", "--keep-unit", "--private-network",
-                   f"--machine={self.folder.name}", "--", "systemd.unit=basic.target"]
+                   "--machine=" + self.folder.name.replace("_", "-"), "--", "systemd.unit=basic.target"]
         with open(self.folder / "boot.log", "wb") as log:
             self._container = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                                start_new_session=True)
