@@ -55,7 +55,8 @@ class ReadOnlyForAWhile(DiskTest):
         (self.folder / "lock").touch()
         self.mount("--bind", self.folder / "lock", self.models / ".lock")
         self.configure(supervisor={"state_directory": "state"})
-        self.toy_that_improves(64, 100_000)
+        # Not a new best model in every episode: one that is cut off in the middle leaves a file for the next start.
+        self.toy_that_improves(64, 100_000, best_metric="profit", best_mode="max")
         supervisor = self.supervise("--exit-when-done")
         self.saved(30)
         worker = self.worker()

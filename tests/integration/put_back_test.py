@@ -2,6 +2,7 @@
 """supervisorctl checkpoints release: out of quarantine again, with the real programs."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -11,30 +12,36 @@ from harness import main  # noqa: E402
 
 
 class PutBack(ControlTest):
-    def quarantined(self):
-        return sorted((self.models / "quarantine").glob("*-ep40-*"))
+    def quarantined(self, episode):
+        return sorted((self.models / "quarantine").glob(f"*-ep{episode}-*"))
 
     def test_p10_p11_what_the_ladder_set_aside_can_be_put_back_and_gone_on_from(self):
-        # Every worker dies when episode 41 is about to begin, until the program is mended.
+        # Every worker dies when episode 41 is about to begin, until the program is mended. What it left in memory is
+        # episode 40, or 39 while the other one was still being announced.
         self.configure(worker={"command": self.toy("--step-ms", 1, "--crash-at-episode", 41)})
         supervisor = self.supervise()
-        supervisor.says("To put it back: supervisorctl checkpoints release ep40")
+        advice = re.compile(r"To put it back: supervisorctl checkpoints release ep(\d+)")
+        supervisor.says(advice)
         self.end(supervisor)
-        for path in (*self.pair(40), *self.quarantined()[1:]):  # the next worker may have come as far meanwhile
+        episode = int(advice.search(supervisor.output())[1])
+        name = f"ep{episode}"
+        # The next workers may have come as far, and further, meanwhile.
+        later = [path for n in range(episode, 42) for path in self.pair(n)]
+        for path in (*later, *self.quarantined(episode)[1:]):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
-        [folder] = self.quarantined()
+        [folder] = self.quarantined(episode)
         why = (folder / "why.txt").read_text(encoding="utf-8").strip()
-        self.assertRegex(why, r"2 workers in a row that were started from .*model_ep40\.pt ended before")
-        before = {name: (folder / name).read_bytes() for name in ("model_ep40.pt", "model_ep40.json")}
-        released = json.loads(self.ask(OK, "checkpoints", "release", "ep40", "--json"))
-        self.assertEqual(released, {"format": 1, "directory": "models", "name": "ep40", "path": "models/model_ep40.pt",
+        self.assertRegex(why, rf"2 workers in a row that were started from .*model_{name}\.pt ended before")
+        before = {file: (folder / file).read_bytes() for file in (f"model_{name}.pt", f"model_{name}.json")}
+        released = json.loads(self.ask(OK, "checkpoints", "release", name, "--json"))
+        self.assertEqual(released, {"format": 1, "directory": "models", "name": name, "path": f"models/model_{name}.pt",
                                     "from": str(folder.relative_to(self.folder)), "why": why, "pinned": False})
-        self.assertEqual({path.name: path.read_bytes() for path in self.pair(40)}, before)
-        self.assertIn("ep40: valid", self.ask(OK, "checkpoints", "verify", "ep40"))
-        self.assertIn("already", self.ask(FAILED, "checkpoints", "release", "ep40"))
+        self.assertEqual({path.name: path.read_bytes() for path in self.pair(episode)}, before)
+        self.assertIn(f"{name}: valid", self.ask(OK, "checkpoints", "verify", name))
+        self.assertIn("already", self.ask(FAILED, "checkpoints", "release", name))
         self.configure(training={"episodes": 60}, worker={"command": self.toy("--step-ms", 1)})
-        self.assertIn("Auto-resuming from episode 40", self.supervise("--exit-when-done").ends(0))
+        self.assertIn(f"Auto-resuming from episode {episode}:", self.supervise("--exit-when-done").ends(0))
 
     def test_p4_is_refused_while_somebody_trains_there(self):
         supervisor = self.running()
