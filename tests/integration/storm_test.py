@@ -41,7 +41,7 @@ class Storm(ProgramTest):
     """A run of the toy with short limits, and two watches over it: at most one worker, and the lock is his."""
     needs = ("trainer-supervisor", "supervisorctl", "toy_trainer")
     worker_name = "toy_trainer"
-    episodes_for_each = 4
+    episodes_for_each = 10  # training must not be over before the last blow
 
     def setUp(self):
         super().setUp()
@@ -139,7 +139,7 @@ class Storm(ProgramTest):
             self.assertTrue(content == self.undisturbed[name], f"{name} is another one after the storm of seed {self.seed}")
         # Nobody's death was the fault of a checkpoint. (What was never committed may be moved away; a pair may not.)
         aside = self.set_aside("quarantine") + self.set_aside("superseded")
-        self.assertEqual([name for name in aside if not name.endswith(".pt")], [])
+        self.assertEqual([name for name in aside if not name.endswith(".pt") and name != "why.txt"], [])
         self.assertEqual(self.ctl("checkpoints", "verify").returncode, 0)
         self.assert_nothing_left()
 
