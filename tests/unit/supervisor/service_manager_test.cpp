@@ -29,13 +29,6 @@ TEST(TheServiceManager, IsNotAskedToWaitWhenTheWorkerAloneIsStopped) {
   EXPECT_FALSE(wait_until(state));
 }
 
-TEST(TheServiceManager, P5_IsAskedToWaitWhileADeadWorkersMemoryIsSaved) {
-  core::State state = leaving();
-  state.pid = 0;
-  state.ending = core::Ending{};
-  EXPECT_TRUE(wait_until(state));
-}
-
 TEST(TheServiceManager, IsNotAskedToWaitWithoutAWorker) {
   core::State state = leaving();
   state.pid = 0;
@@ -43,7 +36,7 @@ TEST(TheServiceManager, IsNotAskedToWaitWithoutAWorker) {
 }
 
 // P5: ended in the middle of it, the supervisor would take the work along.
-TEST(TheServiceManager, IsAskedToWaitWhileADeadWorkersMemoryIsSavedButNotForEver) {
+TEST(TheServiceManager, P5_IsAskedToWaitWhileADeadWorkersMemoryIsSavedButNotForEver) {
   core::State state = leaving();
   state.pid = 0;
   state.ending = core::Ending{};
