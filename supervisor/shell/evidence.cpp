@@ -76,7 +76,7 @@ class Gathering {
   Content head(const std::vector<std::string>& files);
   Content debugger(const std::vector<std::string>& arguments);
   std::optional<char> state() const;
-  void let_go_on(int pidfd, bool debugger_was_ended) const;
+  void let_go_on(int pidfd) const;
   std::string proc(std::string_view name) const { return proc(request_.worker.pid, name); }
   static std::string proc(pid_t pid, std::string_view name) {
     return "/proc/" + std::to_string(pid) + "/" + std::string(name);
@@ -265,7 +265,7 @@ Content Gathering::debugger(const std::vector<std::string>& arguments) {
   const auto before = state();
   if (before == 't') return nothing("a debugger is attached to it already");
   Content out = tool(arguments);
-  if (before != 'T') let_go_on(pidfd.get(), !out.why_not.empty());
+  if (before != 'T') let_go_on(pidfd.get());
   if (out.why_not.empty() && out.text.find("Operation not permitted") != std::string::npos) {
     out.why_not =
         "the system did not let " + arguments.front() +
@@ -283,8 +283,9 @@ std::optional<char> Gathering::state() const {
 }
 
 // A debugger attaches by way of a SIGSTOP. If it ends before it has seen it arrive, the worker stays stopped, or stops
-// as soon as the kernel lets it: SIGCONT ends the one and takes back the other.
-void Gathering::let_go_on(int pidfd, bool debugger_was_ended) const {
+// as soon as the kernel lets it: SIGCONT ends the one and takes back the other. Sent whatever is seen: a SIGSTOP may
+// still be on its way, and to a worker that runs it says nothing.
+void Gathering::let_go_on(int pidfd) const {
   constexpr int kLooks = 50;
   constexpr milliseconds kPause{20};
   auto now = state();
@@ -292,7 +293,7 @@ void Gathering::let_go_on(int pidfd, bool debugger_was_ended) const {
     std::this_thread::sleep_for(kPause);
     now = state();
   }
-  if (debugger_was_ended || now == 'T') ::syscall(SYS_pidfd_send_signal, pidfd, SIGCONT, nullptr, 0);
+  ::syscall(SYS_pidfd_send_signal, pidfd, SIGCONT, nullptr, 0);
 }
 
 }  // namespace
