@@ -16,12 +16,6 @@
 namespace ts::session {
 namespace {
 
-class QuietGate final : public StepGate {
- public:
-  bool step(std::int64_t) override { return true; }
-  void enter(protocol::Phase) override {}
-};
-
 class Announcing : public testing::Test {
  protected:
   Announcing() {

@@ -10,12 +10,6 @@
 namespace ts::session {
 namespace {
 
-class QuietGate final : public StepGate {
- public:
-  bool step(std::int64_t) override { return true; }
-  void enter(protocol::Phase) override {}
-};
-
 std::vector<std::byte> archive_of(ToyTask& task, const Counters& counters) {
   return checkpoint::write_archive(assemble_state(task, counters));
 }
