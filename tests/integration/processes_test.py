@@ -16,20 +16,6 @@ from small_disks import MIB, DiskTest  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-FLOOD = """
-import signal, socket, sys
-sent = [0]
-def done(*_):
-    print("sent", sent[0], flush=True)
-    sys.exit(0)
-signal.signal(signal.SIGTERM, done)
-sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-text = b"X_TRAINER_EPISODE=777777\\nWATCHDOG=trigger"
-while True:
-    sender.sendto(text, sys.argv[1])
-    sent[0] += 1
-"""
-
 # Makes a daemon of itself (setsid, double fork), tells its number in a file, and beats if it is told to.
 DAEMON = """
 import os, signal, socket, sys, time
@@ -78,14 +64,15 @@ class Processes(ProgramTest):
 
 
 class Speaking(Processes):
+    needs = (*Processes.needs, "notify_flood")
+
     def test_p7_p9_a_flood_from_a_stranger_keeps_nobody_from_being_heard(self):
         self.configure(worker={"command": [sys.executable, str(HERE / "foreign_worker.py"), "--episodes", "100000"]},
                        supervisor={"heartbeat_timeout": "10s"})
         supervisor = self.supervise()
         worker = self.running_worker(beyond=3)
         memory = self.resident(supervisor.pid)
-        script = self.script("flood.py", FLOOD)
-        floods = [self.start(sys.executable, script, self.models / ".supervisor/notify.sock") for _ in range(2)]
+        floods = [self.start("notify_flood", self.models / ".supervisor/notify.sock") for _ in range(2)]
         before = self.status()["episode"]
         until, asked = time.monotonic() + 5, 0
         while time.monotonic() < until:
@@ -96,15 +83,18 @@ class Speaking(Processes):
         self.assertGreater(asked, 10)
         self.assertGreater(status["episode"], before)
         self.assertLess(self.resident(supervisor.pid), memory + 16 * MIB)
-        sent = 0
+        tried = sent = 0
         for flood in floods:
             flood.signal(signal.SIGTERM)
-            sent += int(flood.ends(0).split()[-1])
-        self.assertGreater(sent, 20_000, "that was no flood")
-        print(f"{sent / 5:.0f} datagrams a second, {asked} requests answered meanwhile", file=sys.stderr)
+            words = flood.ends(0).split()
+            tried, sent = tried + int(words[1]), sent + int(words[3])
+        self.assertGreater(tried, 100_000, "that was no flood")
+        self.assertGreater(sent, 10_000, "nearly nothing of the flood got in")
+        print(f"{tried / 5:.0f} datagrams a second tried, {sent / 5:.0f} got in, {asked} requests answered meanwhile",
+              file=sys.stderr)
         said = [line for line in supervisor.output().splitlines() if "not of the worker" in line]
         self.assertEqual(len(said), 1, said)
-        self.assertRegex(said[0], rf"process ({'|'.join(str(f.pid) for f in floods)}) \(python3.*\) of user {os.getuid()}")
+        self.assertRegex(said[0], rf"process ({'|'.join(str(f.pid) for f in floods)}) \(notify_flood.*\) of user {os.getuid()}")
         self.stop(supervisor)
 
     @staticmethod

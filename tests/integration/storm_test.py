@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Promises P3, P4, P5 and P6 in a storm: one run, its worker and its supervisor killed, stopped and asked to end two
-hundred times over, loses nothing that it has acknowledged, never has two workers, leaks nothing, and ends in the bytes
-of the run that was left in peace.
+"""Promises P3, P4, P5 and P6 in a storm: a run whose worker is killed, stopped and asked to end two hundred times over, or
+whose supervisor is killed fifty times, or both, loses nothing that it has acknowledged, never has two workers, leaks
+nothing, and ends in the bytes of the run that was left in peace.
 
 An episode is acknowledged when the supervisor has been told of it: `status` shows it. Our trainer tells of an episode
 and hands its snapshot over in one message, so what the supervisor knows of it also holds, and a worker's death may take
@@ -232,8 +232,8 @@ class WorkerStorm(Storm):
 
 
 class WorkersWithCheckpoints(WorkerStorm):
-    def test_p3_p4_p5_a_hundred_blows_lose_nothing_acknowledged(self):
-        self.weather(100, save_frequency=10)
+    def test_p3_p4_p5_two_hundred_blows_lose_nothing_acknowledged(self):
+        self.weather(200, save_frequency=10)
 
 
 class WorkersWithSnapshotsOnly(WorkerStorm):
