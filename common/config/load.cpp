@@ -46,7 +46,7 @@ class TreeReader {
  public:
   explicit TreeReader(Problems& problems) : problems_(problems) {}
 
-  Config read(const Node& root) {
+  ConfigFile read(const Node& root) {
     if (root.kind == Node::Kind::map) {
       for (std::size_t i = 0; i < std::min(root.keys.size(), root.items.size()); ++i) {
         read_section(root.keys[i], root.items[i]);
@@ -55,7 +55,7 @@ class TreeReader {
       problems_.add(root.place, "a configuration is made of sections with keys, like \"training: {episodes: 300}\"");
     }
     check_relations(config_, given_, problems_);
-    return config_;
+    return {config_, given_.places};
   }
 
  private:
@@ -188,18 +188,24 @@ Result<std::string> read_file(const std::filesystem::path& path) {
 
 }  // namespace
 
-Result<Config> load_config(const std::filesystem::path& path) {
+Result<ConfigFile> load_config_file(const std::filesystem::path& path) {
   const Result<std::string> text = read_file(path);
   if (!text) return text.error();
   return parse_config(*text, path.string());
 }
 
-Result<Config> parse_config(std::string_view yaml, std::string_view file_name) {
+Result<Config> load_config(const std::filesystem::path& path) {
+  auto file = load_config_file(path);
+  if (!file) return file.error();
+  return std::move(file->config);
+}
+
+Result<ConfigFile> parse_config(std::string_view yaml, std::string_view file_name) {
   Problems problems;
-  Config config;
-  if (const auto root = parse_yaml(yaml, problems)) config = TreeReader(problems).read(*root);
+  ConfigFile file;
+  if (const auto root = parse_yaml(yaml, problems)) file = TreeReader(problems).read(*root);
   if (!problems.empty()) return make_error(ErrorKind::configuration, problems.report(file_name));
-  return config;
+  return file;
 }
 
 std::vector<KeyDescription> known_keys() {

@@ -14,14 +14,18 @@
 
 #include "common/base/result.h"
 #include "common/config/config.h"
+#include "common/config/settings.h"
 
 namespace ts::config {
 
 // Reads the regular file at `path`. Blocks on the disk only.
 Result<Config> load_config(const std::filesystem::path& path);
 
+// The same, with the place of each key that it gives.
+Result<ConfigFile> load_config_file(const std::filesystem::path& path);
+
 // The same for a text that is already here. Pure; `file_name` is for the sentences.
-Result<Config> parse_config(std::string_view yaml, std::string_view file_name);
+Result<ConfigFile> parse_config(std::string_view yaml, std::string_view file_name);
 
 // One key of the file, for help texts and for the tests that keep the annotated file and the code together.
 struct KeyDescription {

@@ -29,10 +29,15 @@ std::string shown(const Node& node) {
   return "this";
 }
 
+// The fewest digits that read back as this very number; with an exponent only where it would be long without.
 std::string shortest(double value) {
-  std::array<char, 40> out{};
-  const auto [end, error] = std::to_chars(out.data(), out.data() + out.size(), value);
-  return error == std::errc{} ? std::string(out.data(), end) : format_fixed(value, 6);
+  constexpr std::ptrdiff_t kLong = 20;
+  std::array<char, 400> out{};
+  auto [end, error] = std::to_chars(out.data(), out.data() + out.size(), value, std::chars_format::fixed);
+  if (error != std::errc{} || end - out.data() > kLong) {
+    end = std::to_chars(out.data(), out.data() + out.size(), value).ptr;
+  }
+  return {out.data(), end};
 }
 
 std::string describe(const Range& range) {
@@ -44,10 +49,12 @@ std::string describe(const Range& range) {
 // A Reader of texts that meet `accepts`.
 template <class T, class Accepts>
 Reader<T> text_that(std::string expects, Accepts accepts) {
-  return {expects, [=](const Node& node) -> Reading<T> {
+  return {expects,
+          [=](const Node& node) -> Reading<T> {
             if (node.kind != Node::Kind::text || !accepts(node.text)) return refuse(node, expects);
             return T(node.text);
-          }};
+          },
+          [](const T& value) { return yaml_text(std::filesystem::path(value).native()); }};
 }
 
 bool is_number_below(std::string_view digits, std::int64_t limit) {
@@ -113,19 +120,46 @@ Refusal refuse(const Node& node, const std::string& expects) {
   return {node.place, "must be " + expects + ", not " + shown(node) + quotes};
 }
 
+// Plain only where nobody could take it for anything but these letters.
+std::string yaml_text(std::string_view text) {
+  static constexpr std::array<std::string_view, 9> kWords = {"null", "Null", "NULL", "true", "false",
+                                                             "yes",  "no",   "on",   "off"};
+  const bool plain =
+      !text.empty() && std::string(kLetters).find(text.front()) != std::string::npos &&
+      text.find_first_not_of(std::string(kDigits) + std::string(kLetters) + "./-") == std::string::npos &&
+      std::find(kWords.begin(), kWords.end(), text) == kWords.end();
+  if (plain) return std::string(text);
+  static constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out = "\"";
+  for (const char letter : text) {
+    const auto byte = static_cast<unsigned char>(letter);
+    if (letter == '"' || letter == '\\') {
+      out += {'\\', letter};
+    } else if (byte < 0x20 || byte == 0x7F) {
+      out += {'\\', 'x', kHex[byte >> 4U], kHex[byte & 15U]};
+    } else {
+      out += letter;
+    }
+  }
+  return out + '"';
+}
+
 Reader<bool> boolean() {
   const std::string expects = "true or false";
-  return {expects, [=](const Node& node) -> Reading<bool> {
+  return {expects,
+          [=](const Node& node) -> Reading<bool> {
             if (node.kind != Node::Kind::text || node.quoted) return refuse(node, expects);
             if (node.text == "true") return true;
             if (node.text == "false") return false;
             return refuse(node, expects);
-          }};
+          },
+          [](const bool& value) { return std::string(value ? "true" : "false"); }};
 }
 
 Reader<double> number(Range range) {
   const std::string expects = describe(range);
-  return {expects, [=](const Node& node) -> Reading<double> {
+  return {expects,
+          [=](const Node& node) -> Reading<double> {
             const char* const begin = node.text.data();
             const char* const end = begin + node.text.size();
             double value = 0;
@@ -136,25 +170,29 @@ Reader<double> number(Range range) {
                                 (range.below ? value < range.high : value <= range.high);
             if (!inside) return refuse(node, expects);
             return value;
-          }};
+          },
+          [](const double& value) { return shortest(value); }};
 }
 
 Reader<std::chrono::milliseconds> duration(std::chrono::milliseconds low, std::chrono::milliseconds high) {
   const std::string expects = "a duration from " + duration_text(low) + " to " + duration_text(high) +
                               " with its unit (like 350ms, 30s, 10m, 2h or 7d)";
-  return {expects, [=](const Node& node) -> Reading<std::chrono::milliseconds> {
+  return {expects,
+          [=](const Node& node) -> Reading<std::chrono::milliseconds> {
             if (node.kind != Node::Kind::text) return refuse(node, expects);
             const auto value = parse_duration(node.text);
             if (!value || *value < low || *value > high) return refuse(node, expects);
             return *value;
-          }};
+          },
+          [](const std::chrono::milliseconds& value) { return duration_text(value); }};
 }
 
 Reader<std::chrono::milliseconds> duration_or_0s(std::string meaning_of_0s, std::chrono::milliseconds low,
                                                  std::chrono::milliseconds high) {
   const Reader<std::chrono::milliseconds> other = duration(low, high);
   const std::string expects = "0s (" + meaning_of_0s + ") or " + other.expects;
-  return {expects, [=](const Node& node) -> Reading<std::chrono::milliseconds> {
+  return {expects,
+          [=](const Node& node) -> Reading<std::chrono::milliseconds> {
             if (node.kind == Node::Kind::text) {
               const auto value = parse_duration(node.text);
               if (value && value->count() == 0) return std::chrono::milliseconds{0};
@@ -162,18 +200,21 @@ Reader<std::chrono::milliseconds> duration_or_0s(std::string meaning_of_0s, std:
             const auto reading = other.read(node);
             if (std::holds_alternative<Refusal>(reading)) return refuse(node, expects);
             return reading;
-          }};
+          },
+          other.write};
 }
 
 Reader<std::uint64_t> size(std::uint64_t low, std::uint64_t high) {
   const std::string expects =
       "a size from " + size_text(low) + " to " + size_text(high) + " (like 1048576, 512KiB, 50MiB or 2GiB)";
-  return {expects, [=](const Node& node) -> Reading<std::uint64_t> {
+  return {expects,
+          [=](const Node& node) -> Reading<std::uint64_t> {
             if (node.kind != Node::Kind::text) return refuse(node, expects);
             const auto value = parse_size(node.text);
             if (!value || *value < low || *value > high) return refuse(node, expects);
             return *value;
-          }};
+          },
+          [](const std::uint64_t& value) { return size_text(value); }};
 }
 
 Reader<std::string> text() {
@@ -202,18 +243,21 @@ Reader<std::string> loopback_listener() {
 Reader<std::vector<std::string>> command_words() {
   const Reader<std::vector<std::string>> words = list_of(text(), 0, 1000);
   const std::string expects = "a program and its arguments as a list of texts";
-  return {expects, [=](const Node& node) -> Reading<std::vector<std::string>> {
+  return {expects,
+          [=](const Node& node) -> Reading<std::vector<std::string>> {
             if (node.kind != Node::Kind::list) return refuse(node, expects);
             if (!node.items.empty() && node.items[0].kind == Node::Kind::text && node.items[0].text.empty()) {
               return Refusal{node.items[0].place, "must begin with a program, not with an empty text"};
             }
             return words.read(node);
-          }};
+          },
+          words.write};
 }
 
 Reader<std::map<std::string, std::string>> environment() {
   const std::string expects = "a map of variable names to texts";
-  return {expects, [=](const Node& node) -> Reading<std::map<std::string, std::string>> {
+  return {expects,
+          [=](const Node& node) -> Reading<std::map<std::string, std::string>> {
             if (node.kind != Node::Kind::map) return refuse(node, expects);
             std::map<std::string, std::string> variables;
             for (std::size_t i = 0; i < std::min(node.keys.size(), node.items.size()); ++i) {
@@ -221,6 +265,13 @@ Reader<std::map<std::string, std::string>> environment() {
               variables.emplace(node.keys[i].text, node.items[i].text);
             }
             return variables;
+          },
+          [](const std::map<std::string, std::string>& variables) {
+            std::string out;
+            for (const auto& [name, value] : variables) {
+              out += (out.empty() ? "" : ", ") + yaml_text(name) + ": " + yaml_text(value);
+            }
+            return "{" + out + "}";
           }};
 }
 

@@ -22,18 +22,31 @@ constexpr std::chrono::milliseconds kTick = 10ms;
 template <class Section>
 class SectionKeys {
  public:
-  SectionKeys(std::vector<Key>& keys, std::string_view name, Section Config::*section)
-      : keys_(keys), name_(name), section_(section) {}
+  SectionKeys(std::vector<Key>& keys, std::string_view name, Section Config::*section,
+              Applies applies = Applies::next_launch)
+      : keys_(keys), name_(name), section_(section), applies_(applies) {}
 
   template <class T>
   SectionKeys& key(std::string_view name, T Section::*field, Reader<T> reader) {
+    return key(name, field, std::move(reader), applies_);
+  }
+
+  template <class T>
+  SectionKeys& key(std::string_view name, T Section::*field, Reader<T> reader, Applies applies) {
     auto set = [section = section_, field, read = std::move(reader.read)](const Node& node, Config& config) {
       Reading<T> reading = read(node);
       if (auto* refusal = std::get_if<Refusal>(&reading)) return std::optional<Refusal>(std::move(*refusal));
       config.*section.*field = std::get<T>(std::move(reading));
       return std::optional<Refusal>();
     };
-    keys_.push_back({name_, name, std::move(reader.expects), std::move(set)});
+    auto show = [section = section_, field, write = std::move(reader.write)](const Config& config) {
+      return write(config.*section.*field);
+    };
+    auto copy = [section = section_, field](const Config& from, Config& to) {
+      to.*section.*field = from.*section.*field;
+    };
+    keys_.push_back(
+        {name_, name, std::move(reader.expects), applies, std::move(set), std::move(show), std::move(copy)});
     return *this;
   }
 
@@ -41,6 +54,7 @@ class SectionKeys {
   std::vector<Key>& keys_;
   std::string_view name_;
   Section Config::*section_;
+  Applies applies_;
 };
 
 Reader<std::int64_t> count(std::int64_t low, std::int64_t high = kMany) {
@@ -68,7 +82,7 @@ void add_run(std::vector<Key>& keys) {
 
 void add_state(std::vector<Key>& keys) {
   SectionKeys(keys, "checkpoints", &Config::checkpoints)
-      .key("directory", &Checkpoints::directory, path())
+      .key("directory", &Checkpoints::directory, path(), Applies::supervisor_restart)
       .key("save_frequency", &Checkpoints::save_frequency, count(1))
       .key("max_keep", &Checkpoints::max_keep, count(1))
       .key("save_best", &Checkpoints::save_best, boolean())
@@ -89,14 +103,15 @@ void add_supervision(std::vector<Key>& keys) {
       .key("fresh_args", &Worker::fresh_args, list_of(text(), 0, 1000))
       .key("environment", &Worker::environment, environment());
   SectionKeys(keys, "supervisor", &Config::supervisor)
-      .key("startup_timeout", &Supervisor::startup_timeout, duration(kTick, kYear))
+      .key("startup_timeout", &Supervisor::startup_timeout, duration(kTick, kYear), Applies::at_once)
       .key("heartbeat_interval", &Supervisor::heartbeat_interval, duration(kTick, kYear))
       .key("heartbeat_timeout", &Supervisor::heartbeat_timeout, duration_or_0s("off", kTick, kYear))
-      .key("progress_timeout", &Supervisor::progress_timeout, automatic(duration_or_0s("off", kTick, kYear)))
-      .key("stop_timeout", &Supervisor::stop_timeout, duration(kTick, kYear))
-      .key("control_socket", &Supervisor::control_socket, automatic(path()))
-      .key("state_directory", &Supervisor::state_directory, automatic(path()));
-  SectionKeys(keys, "restart", &Config::restart)
+      .key("progress_timeout", &Supervisor::progress_timeout, automatic(duration_or_0s("off", kTick, kYear)),
+           Applies::at_once)
+      .key("stop_timeout", &Supervisor::stop_timeout, duration(kTick, kYear), Applies::at_once)
+      .key("control_socket", &Supervisor::control_socket, automatic(path()), Applies::supervisor_restart)
+      .key("state_directory", &Supervisor::state_directory, automatic(path()), Applies::supervisor_restart);
+  SectionKeys(keys, "restart", &Config::restart, Applies::at_once)
       .key("backoff_initial", &Restart::backoff_initial, duration(0ms, kYear))
       .key("backoff_max", &Restart::backoff_max, duration(0ms, kYear))
       .key("backoff_factor", &Restart::backoff_factor, number({.low = 1, .high = 100}))
@@ -108,13 +123,14 @@ void add_supervision(std::vector<Key>& keys) {
 }
 
 void add_surroundings(std::vector<Key>& keys) {
-  SectionKeys(keys, "http", &Config::http).key("listen", &Http::listen, loopback_listener());
-  SectionKeys(keys, "logging", &Config::logging)
-      .key("level", &Logging::level, word_of({"trace", "debug", "info", "warn", "error"}))
+  SectionKeys(keys, "http", &Config::http, Applies::supervisor_restart)
+      .key("listen", &Http::listen, loopback_listener());
+  SectionKeys(keys, "logging", &Config::logging, Applies::supervisor_restart)
+      .key("level", &Logging::level, word_of({"trace", "debug", "info", "warn", "error"}), Applies::at_once)
       .key("directory", &Logging::directory, path())
       .key("max_size", &Logging::max_size, size(4 * kKiB, 1024 * kTiB))
       .key("max_files", &Logging::max_files, count(1, 1000));
-  SectionKeys(keys, "hooks", &Config::hooks).key("on_event", &Hooks::on_event, command_words());
+  SectionKeys(keys, "hooks", &Config::hooks, Applies::at_once).key("on_event", &Hooks::on_event, command_words());
 }
 
 void add_learning(std::vector<Key>& keys) {

@@ -163,6 +163,9 @@ TEST(MutationsOfTheShippedFile, EndInAConfigurationOrASentence) {
     const auto config = parse_config(text, "f");
     if (config) {
       ++accepted;
+      const auto again = parse_config(to_yaml(config->config), "written");
+      ASSERT_TRUE(again) << again.error().message << "\n" << text;
+      ASSERT_EQ(again->config, config->config) << text;
       continue;
     }
     ASSERT_EQ(config.error().kind, ErrorKind::configuration);

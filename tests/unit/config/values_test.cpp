@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 Config parsed(std::string_view yaml) {
   const auto config = parse_config(yaml, "f");
   EXPECT_TRUE(config) << config.error().message;
-  return config ? *config : Config{};
+  return config ? config->config : Config{};
 }
 
 TEST(AConfiguration, ThatSaysNothingIsAllDefaults) {
