@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cmath>
 #include <system_error>
-#include <vector>
 
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
@@ -78,38 +77,56 @@ void print(const json::value& value, int indent, std::string& out) {
   }
 }
 
-// What Boost.JSON's own document does not tell. It keeps the last of two equal keys, so members are counted while
-// parsing and compared with what was kept. It reads decimals a few last digits off and 1e400 as infinity (until 1.83
-// there is no precise mode), so they are read again by from_chars, in the order of the text.
-class SecondLook {
+// Builds the document as Boost.JSON's own parser does, and sees what that one does not tell. Of two equal keys the last
+// is kept, so members are counted as they are read and compared with what was kept. Decimals are read a few last digits
+// off and 1e400 as infinity (until 1.83 there is no precise mode), so they are read again by from_chars.
+class StrictBuilder {
  public:
-  static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
-  static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
+  static constexpr std::size_t max_object_size = json::object::max_size();
+  static constexpr std::size_t max_array_size = json::array::max_size();
   static constexpr std::size_t max_key_size = 64 * 1024;
-  static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
+  static constexpr std::size_t max_string_size = json::string::max_size();
 
-  std::size_t keys = 0;
-  std::vector<double> doubles;
+  StrictBuilder() : stack_(json::storage_ptr(), room_.data(), room_.size()) { stack_.reset(); }
+
+  json::value release() { return stack_.release(); }  // REQUIRES: the whole document was read
+  std::size_t keys() const { return keys_; }
 
   bool on_document_begin(json::error_code&) { return true; }
   bool on_document_end(json::error_code&) { return true; }
   bool on_object_begin(json::error_code&) { return true; }
   bool on_object_end(std::size_t members, json::error_code&) {
-    keys += members;
+    keys_ += members;
+    stack_.push_object(members);
     return true;
   }
   bool on_array_begin(json::error_code&) { return true; }
-  bool on_array_end(std::size_t, json::error_code&) { return true; }
-  bool on_key_part(json::string_view, std::size_t, json::error_code&) { return true; }
-  bool on_key(json::string_view, std::size_t, json::error_code&) { return true; }
-  bool on_string_part(json::string_view, std::size_t, json::error_code&) { return true; }
-  bool on_string(json::string_view, std::size_t, json::error_code&) { return true; }
+  bool on_array_end(std::size_t items, json::error_code&) {
+    stack_.push_array(items);
+    return true;
+  }
+  bool on_key_part(json::string_view part, std::size_t, json::error_code&) { return on_part(part); }
+  bool on_key(json::string_view last_part, std::size_t, json::error_code&) {
+    stack_.push_key(last_part);
+    return true;
+  }
+  bool on_string_part(json::string_view part, std::size_t, json::error_code&) { return on_part(part); }
+  bool on_string(json::string_view last_part, std::size_t, json::error_code&) {
+    stack_.push_string(last_part);
+    return true;
+  }
   bool on_number_part(json::string_view text, json::error_code&) {
     number_.append(text.data(), text.size());
     return true;
   }
-  bool on_int64(std::int64_t, json::string_view, json::error_code&) { return end_number(); }
-  bool on_uint64(std::uint64_t, json::string_view, json::error_code&) { return end_number(); }
+  bool on_int64(std::int64_t number, json::string_view, json::error_code&) {
+    stack_.push_int64(number);
+    return end_number();
+  }
+  bool on_uint64(std::uint64_t number, json::string_view, json::error_code&) {
+    stack_.push_uint64(number);
+    return end_number();
+  }
   bool on_double(double rough, json::string_view text, json::error_code& error) {
     number_.append(text.data(), text.size());
     double exact = 0.0;
@@ -119,21 +136,34 @@ class SecondLook {
       error = json::error::exponent_overflow;
       return false;
     }
-    doubles.push_back(exact);
+    stack_.push_double(exact);
     return end_number();
   }
-  bool on_bool(bool, json::error_code&) { return true; }
-  bool on_null(json::error_code&) { return true; }
+  bool on_bool(bool value, json::error_code&) {
+    stack_.push_bool(value);
+    return true;
+  }
+  bool on_null(json::error_code&) {
+    stack_.push_null();
+    return true;
+  }
   bool on_comment_part(json::string_view, json::error_code&) { return true; }
   bool on_comment(json::string_view, json::error_code&) { return true; }
 
  private:
+  bool on_part(json::string_view part) {
+    stack_.push_chars(part);
+    return true;
+  }
   bool end_number() {
     number_.clear();
     return true;
   }
 
+  std::array<unsigned char, 4096> room_;  // of the stack, which grows beyond it where it must
+  json::value_stack stack_;
   std::string number_;
+  std::size_t keys_ = 0;
 };
 
 std::size_t count_keys(const json::value& value) {
@@ -144,17 +174,6 @@ std::size_t count_keys(const json::value& value) {
     for (const json::value& item : *array) count += count_keys(item);
   }
   return count;
-}
-
-// An object keeps its members in the order of the text, so the n-th double of the walk is the n-th one read.
-void put_doubles(json::value& value, const std::vector<double>& doubles, std::size_t& next) {
-  if (auto* object = value.if_object()) {
-    for (auto& member : *object) put_doubles(member.value(), doubles, next);
-  } else if (auto* array = value.if_array()) {
-    for (json::value& item : *array) put_doubles(item, doubles, next);
-  } else if (auto* number = value.if_double()) {
-    if (next < doubles.size()) *number = doubles[next++];
-  }
 }
 
 }  // namespace
@@ -183,15 +202,12 @@ Result<json::value> parse_json(std::string_view text, std::string_view name, std
   json::parse_options options;
   options.max_depth = kDepthMax;
   json::error_code error;
-  json::value value = json::parse(json::string_view(text.data(), text.size()), error, {}, options);
+  json::basic_parser<StrictBuilder> parser(options);
+  const std::size_t read = parser.write_some(false, text.data(), text.size(), error);
+  if (!error && read < text.size()) error = json::error::extra_data;
   if (error) return refuse(error.message());
-
-  json::basic_parser<SecondLook> second(options);
-  second.write_some(false, text.data(), text.size(), error);
-  if (error) return refuse(error.message());
-  if (second.handler().keys != count_keys(value)) return refuse("a key appears twice in one object");
-  std::size_t next = 0;
-  put_doubles(value, second.handler().doubles, next);
+  json::value value = parser.handler().release();
+  if (parser.handler().keys() != count_keys(value)) return refuse("a key appears twice in one object");
   return value;
 }
 

@@ -68,6 +68,12 @@ std::string escape_control(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
+    // Nearly all text is plain: as much of it as there is goes over in one piece.
+    const auto special = std::find_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c >= 0x7F; });
+    const auto plain = static_cast<std::size_t>(special - text.begin());
+    out.append(text.substr(0, plain));
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const auto first = static_cast<unsigned char>(text[0]);
     const std::size_t length = utf8_sequence_length(text);
     // U+0080..U+009F are control characters too (C1); in UTF-8 they start with C2.

@@ -68,9 +68,15 @@ Error Directory::failure(std::string_view verb, std::string_view name, int negat
                               std::string(advice_for(error)) + ".");
 }
 
+Directory::Directory(std::filesystem::path path, UniqueFd fd, FileSystem& fs)
+    : path_(std::move(path)), printed_(escape_control(path_.string())), fd_(std::move(fd)), fs_(&fs) {}
+
+// Asked for with every file that is looked at, also by who reads ten thousand sidecars: no path is put together anew.
 std::string Directory::path_of(std::string_view name) const {
-  if (name.empty()) return escape_control(path_.string());
-  return escape_control((path_ / name).string());
+  if (name.empty()) return printed_;
+  std::string out = printed_;
+  if (!out.empty() && !out.ends_with('/')) out += '/';
+  return out += escape_control(name);
 }
 
 Result<Directory> Directory::open(const std::filesystem::path& path, Create create, FileSystem& fs) {

@@ -114,8 +114,7 @@ class Directory {
   Error failure(std::string_view verb, std::string_view name, int negative_errno) const;
 
  private:
-  Directory(std::filesystem::path path, UniqueFd fd, FileSystem& fs)
-      : path_(std::move(path)), fd_(std::move(fd)), fs_(&fs) {}
+  Directory(std::filesystem::path path, UniqueFd fd, FileSystem& fs);
 
   Error unreadable(const std::string& name, int negative_errno) const;
   Result<UniqueFd> open_regular(const std::string& name, std::uint64_t& size) const;
@@ -129,6 +128,7 @@ class Directory {
                           const BeforeSync& before_sync) const;
 
   std::filesystem::path path_;
+  std::string printed_;  // path_ as sentences show it
   UniqueFd fd_;
   FileSystem* fs_;
 };

@@ -33,9 +33,9 @@ bool is_digest(std::string_view text) {
   return text.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
 }
 
-json::object object_or_empty(const json::object& from, std::string_view key) {
-  const json::object* found = object_member(from, key);
-  return found == nullptr ? json::object() : *found;
+json::object take_object(json::object& from, std::string_view key) {
+  json::value* found = from.if_contains(key);
+  return found != nullptr && found->is_object() ? std::move(found->get_object()) : json::object();
 }
 
 }  // namespace
@@ -82,9 +82,9 @@ Result<Sidecar> parse_sidecar(std::string_view text, std::string_view name, std:
   const auto refuse = [&](std::string_view why) {
     return make_error(ErrorKind::checkpoint, std::string(name) + " is no usable sidecar: " + std::string(why) + ".");
   };
-  const auto document = parse_json(text, name, kSidecarBytesMax);
+  auto document = parse_json(text, name, kSidecarBytesMax);
   if (!document) return make_error(ErrorKind::checkpoint, document.error().message);
-  const json::object* object = document->if_object();
+  json::object* object = document->if_object();
   if (object == nullptr) return refuse("it holds no JSON object");
 
   const auto format = integer_member(*object, "format");
@@ -113,22 +113,22 @@ Result<Sidecar> parse_sidecar(std::string_view text, std::string_view name, std:
   sidecar.attempt = integer_member(*object, "attempt").value_or(0);
   sidecar.created = string_member(*object, "created").value_or("");
   sidecar.reason = parse_save_reason(string_member(*object, "reason").value_or("")).value_or(SaveReason::schedule);
-  sidecar.metrics = object_or_empty(*object, "metrics");
+  sidecar.metrics = take_object(*object, "metrics");
   sidecar.epsilon = number_member(*object, "epsilon").value_or(0.0);
-  sidecar.best = object_or_empty(*object, "best");
+  sidecar.best = take_object(*object, "best");
   sidecar.file = *file;
   sidecar.bytes = static_cast<std::uint64_t>(*bytes);
   sidecar.digest = *digest;
-  sidecar.exactness = object_or_empty(*object, "exactness");
-  sidecar.config = object_or_empty(*object, "config");
+  sidecar.exactness = take_object(*object, "exactness");
+  sidecar.config = take_object(*object, "config");
   sidecar.stall_ms = number_member(*object, "stall_ms").value_or(0.0);
   sidecar.durable_ms = number_member(*object, "durable_ms").value_or(0.0);
   sidecar.same_state_as = integer_member(*object, "same_state_as").value_or(0);
-  for (const auto& member : *object) {
+  for (auto& member : *object) {
     const std::string_view key(member.key().data(), member.key().size());
     bool known = false;
     for (const std::string_view candidate : kKnownKeys) known = known || candidate == key;
-    if (!known) sidecar.unknown[member.key()] = member.value();
+    if (!known) sidecar.unknown[member.key()] = std::move(member.value());
   }
   return sidecar;
 }
