@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/text.h"
 #include "common/protocol/notify_message.h"
 #include "supervisor/api/version.h"
 
@@ -28,6 +29,9 @@ json::value worker_json(const Status& status) {
   worker["heartbeat_age_s"] = or_null(status.heartbeat_age_s);
   worker["phase"] =
       state.progress.phase ? json::value(protocol::to_string(*state.progress.phase)) : json::value(nullptr);
+  // The worker's own words: a save that is refused is told in them, until one succeeds.
+  const std::string& says = state.progress.status;
+  worker["says"] = says.empty() ? json::value(nullptr) : json::value(escape_control(says));
   worker["resumed_from"] = state.resume.path.empty() ? json::value(nullptr) : json::value(std::move(resumed));
   return worker;
 }

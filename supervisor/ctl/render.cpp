@@ -88,7 +88,10 @@ std::string render_status(const json::object& status) {
     out += "  " + padded(name, 12) + text + "\n";
   };
   row("episode", episode_line(status));
-  if (const auto* worker = object_member(status, "worker")) row("worker", worker_line(*worker));
+  if (const auto* worker = object_member(status, "worker")) {
+    row("worker", worker_line(*worker));
+    if (const auto says = string_member(*worker, "says")) row("it says", escape_control(*says));
+  }
   if (const auto* metrics = object_member(status, "metrics")) row("metrics", metrics_line(*metrics));
   if (const auto* saved = object_member(status, "checkpoint")) {
     row("checkpoint", text_of(*saved, "path") + " (episode " +

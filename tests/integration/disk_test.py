@@ -76,6 +76,7 @@ class Full(DiskTest):
     needs = ("trainer-supervisor", "supervisorctl", "trainer")
 
     def test_training_goes_on_nothing_is_lost_and_saving_resumes_by_itself(self):
+        """And the status says why nothing is saved, for as long as that is so."""
         self.small_disk(8 * MIB)
         self.configure(training={"episodes": 2000}, trading={"episode_length": 60})
         supervisor = self.supervise("--exit-when-done")
@@ -88,8 +89,11 @@ class Full(DiskTest):
         self.assert_untouched(there)
         self.assertGreater(self.status()["at_risk"]["disk"], 50)
         self.assertRegex(supervisor.output(), r"not saved: .*(enough space|No space left)")
+        self.assertRegex(self.status()["worker"]["says"], r"not saved: .*(enough space|No space left)")
+        self.assertRegex(self.ctl("status").stdout, r"it says +.*not saved: ")
         self.make_room()
         self.saved(max(there) + 1)
+        self.until(lambda: self.status()["worker"]["says"] is None, "the trouble to be over")
         self.assertEqual(self.worker(), worker, "the full disk cost the worker its life")
         self.assert_stopped_cleanly(supervisor)
 

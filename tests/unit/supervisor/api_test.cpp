@@ -56,6 +56,7 @@ TEST(TheStatus, HasTheMembersAndTypesThatProgramsCountOn) {
   EXPECT_EQ(number_member(*worker, "uptime_s"), 12.5);
   EXPECT_EQ(number_member(*worker, "heartbeat_age_s"), 0.25);
   EXPECT_EQ(string_member(*worker, "phase"), "train");
+  EXPECT_TRUE(worker->at("says").is_null());
   EXPECT_EQ(integer_member(*object_member(*worker, "resumed_from"), "episode"), 250);
   const json::object* saved = object_member(out, "checkpoint");
   ASSERT_NE(saved, nullptr);
@@ -72,6 +73,16 @@ TEST(TheStatus, HasTheMembersAndTypesThatProgramsCountOn) {
   EXPECT_TRUE(integer_member(*object_member(out, "at_risk"), "memory").has_value());
   EXPECT_EQ(integer_member(*object_member(out, "restarts"), "crash"), 2);
   EXPECT_EQ(bool_member(out, "exact"), true);
+}
+
+// A full disk is no cause to end anybody: the worker's sentence is all that tells of it, so it must not stay in the
+// log.
+TEST(TheStatus, P8_P11_HasWhatTheWorkerSaysInPrintableText) {
+  Status status = training();
+  status.state.progress.status = "episode 255 was not saved: there is not enough space.\x1b[2J\xff";
+  const json::object out = to_json(status);
+  EXPECT_EQ(string_member(*object_member(out, "worker"), "says"),
+            "episode 255 was not saved: there is not enough space.\\x1b[2J\\xff");
 }
 
 TEST(TheStatus, SaysNullWhereThereIsNothing) {

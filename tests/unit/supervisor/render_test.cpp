@@ -39,6 +39,14 @@ TEST(TheStatus, ReadsAsAPersonWouldSayIt) {
   }
 }
 
+TEST(TheStatus, P11_QuotesTheWorkerWhereItSaysSomething) {
+  const std::string text = rendered(R"({"worker":{"pid":1,"says":"episode 5 was not saved: no space\u001b[2J"}})");
+  EXPECT_TRUE(contains(text, "it says     episode 5 was not saved: no space\\x1b[2J\n")) << text;
+  for (const auto* silent : {R"({"worker":{"pid":1,"says":null}})", R"({"worker":{"pid":1}})", R"({"worker":null})"}) {
+    EXPECT_FALSE(contains(rendered(silent), "it says")) << silent;
+  }
+}
+
 TEST(AStatusWithoutMembers, IsRenderedAllTheSame) {
   for (const auto* text : {"{}", R"({"state":null,"worker":null,"checkpoint":null,"best":null,"exact":null})",
                            R"({"state":7,"reason":[],"worker":{},"metrics":{},"checkpoint":{},"best":{},"at_risk":{},
