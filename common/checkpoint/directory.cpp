@@ -23,11 +23,11 @@ constexpr std::size_t kReadPieceBytes = std::size_t{256} << 10;  // stays in the
 std::string_view advice_for(int error) {
   switch (error) {
     case ENOSPC: return "; free some space on this file system";
-    case EDQUOT: return "; the quota is used up";
+    case EDQUOT: return "; the quota is used up: remove something, or have it raised";
     case EROFS: return "; the file system is read-only: remount it, or set checkpoints.directory to a writable place";
     case EACCES:
     case EPERM: return "; give this user write permission, or set checkpoints.directory to a writable place";
-    case EFBIG: return "; a file size limit (ulimit -f) is in force";
+    case EFBIG: return "; a file size limit (ulimit -f) is in force: raise it";
     case EIO: return "; the device reports errors: check the disk";
     default: return "";
   }

@@ -24,7 +24,8 @@ class FileSizeLimit(SavingTest):
         self.toy_that_improves(128, 100)
         toy = self.start(*self.LIMITED, *self.toy()[:2], self.config_file)
         output = toy.ends(74)
-        self.assertRegex(output, r"episode 10 was not saved: .*File too large; a file size limit \(ulimit -f\) is in force")
+        self.assertRegex(output, r"episode 10 was not saved: .*File too large; a file size limit \(ulimit -f\) is in force: "
+                                 r"raise it\.")
         self.assertRegex(output, r"the best model \(episode \d+\) was not saved: ")
         self.assertIn("episode 100 could not be saved before the end: ", output)
         self.assertEqual(self.episodes(), [])
@@ -84,7 +85,7 @@ class InjectedErrors(SavingTest):
                 for path in pathlib.Path(f"/proc/{pid}/task").glob("*/status")]
 
     def test_p8_a_quota_that_refuses_the_reservation(self):
-        self.survives(self.injecting("fallocate:error=EDQUOT"), "Disk quota exceeded; the quota is used up")
+        self.survives(self.injecting("fallocate:error=EDQUOT"), "Disk quota exceeded; the quota is used up: remove something, or have it raised")
 
     def test_p8_a_quota_that_refuses_a_write(self):
         """Also the worker's own output fails: the supervisor hears of it all the same."""

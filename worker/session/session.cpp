@@ -189,9 +189,11 @@ Result<> Session::load(const StartingPoint& point) {
   const auto counters = read_counters(archive->root);
   if (ours && !counters) return refuse(counters.error());
   if (ours && counters->episode != chosen.sidecar.episode) {
-    return make_error(ErrorKind::checkpoint, point.path + " says episode " + std::to_string(counters->episode) +
-                                                 " inside and " + std::to_string(chosen.sidecar.episode) +
-                                                 " in its sidecar; it is not what it claims to be.");
+    return make_error(ErrorKind::checkpoint,
+                      point.path + " says episode " + std::to_string(counters->episode) + " inside and " +
+                          std::to_string(chosen.sidecar.episode) +
+                          " in its sidecar; it is not what it claims to be. Nothing was changed. "
+                          "Move both its files elsewhere, or name another one with --resume.");
   }
   const auto loaded = counters ? task_.load(archive->root) : Result<>(counters.error());
   if (!loaded && ours) return refuse(loaded.error());

@@ -120,7 +120,7 @@ TEST_F(Resuming, QuarantinesWhatIsDamaged) {
   train(10);
   write_text(models("model_ep10.pt"), "no archive at all");
   EXPECT_EQ(run().code, 0);
-  EXPECT_EQ(files_below("quarantine"), 3U);  // and why.txt
+  EXPECT_EQ(files_below("quarantine"), 3U);        // and why.txt
   EXPECT_EQ(episodes(), (Episodes{3, 6, 9, 10}));  // trained again
 }
 
@@ -147,9 +147,12 @@ TEST_F(Resuming, RefusesACheckpointThatIsNotWhatItClaims) {
   }
   write_text(models("model_ep5.json"), record);
   config.training.episodes = 10;
+  const auto before = contents_of(models());
   const Outcome outcome = run();
   EXPECT_EQ(outcome.code, 65);
   EXPECT_TRUE(outcome.said("says episode 3 inside and 5 in its sidecar")) << outcome.output;
+  EXPECT_TRUE(outcome.said("Nothing was changed. Move both its files elsewhere, or ")) << outcome.output;
+  EXPECT_EQ(contents_of(models()), before);
 }
 
 TEST_F(Resuming, TakesAFileFromElsewhereThatIsNamed) {
