@@ -39,13 +39,15 @@ Delivery NotifySender::send_with(const NotifyMessage& message, int descriptor) {
   return deliver(datagram, descriptor);
 }
 
+// To whoever listens on the address now. Spares each message the search for it.
+bool NotifySender::tie() {
+  return ::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address_), address_bytes_) == 0;
+}
+
 Delivery NotifySender::deliver(std::string_view datagram, int descriptor) {
   iovec part{const_cast<char*>(datagram.data()), datagram.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> ancillary{};
   msghdr header{};
-  // Not connected with connect(2): a supervisor that was restarted listens on the same address with a new socket.
-  header.msg_name = &address_;
-  header.msg_namelen = address_bytes_;
   header.msg_iov = &part;
   header.msg_iovlen = 1;
   if (descriptor != kNoDescriptor) {
@@ -57,7 +59,12 @@ Delivery NotifySender::deliver(std::string_view datagram, int descriptor) {
     rights->cmsg_len = CMSG_LEN(sizeof(int));
     std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
   }
-  if (::sendmsg(fd_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return Delivery::sent;
+  const auto send = [&] { return ::sendmsg(fd_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0; };
+  if (send()) return Delivery::sent;
+  // Not tied to anybody yet, or to one that is gone: a supervisor that was restarted listens on the same address with a
+  // new socket.
+  const bool untied = errno == ENOTCONN || errno == ECONNREFUSED || errno == EPIPE;
+  if (untied && tie() && send()) return Delivery::sent;
   // The last: more descriptors are on their way than this user may have open.
   const bool later = errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS;
   return later ? Delivery::queue_full : Delivery::nowhere;

@@ -44,6 +44,7 @@ class NotifySender {
   Delivery send_with(const NotifyMessage& message, int descriptor);
 
  private:
+  bool tie();
   Delivery deliver(std::string_view datagram, int descriptor);
 
   UniqueFd fd_;

@@ -90,6 +90,14 @@ class ASender : public testing::Test {
   std::filesystem::path directory_;
 };
 
+UniqueFd some_file(ino_t& inode) {
+  UniqueFd fd(::memfd_create("test", MFD_CLOEXEC));
+  struct stat status {};
+  EXPECT_EQ(::fstat(fd.get(), &status), 0);
+  inode = status.st_ino;
+  return fd;
+}
+
 NotifyMessage beat() {
   NotifyMessage message;
   message.watchdog = true;
@@ -144,6 +152,41 @@ TEST_F(ASender, P6_ReachesTheNextReceiverOnTheSamePath) {
   }
 }
 
+// What a supervisor that was killed leaves is its socket file; the next one removes it and binds anew, maybe before the
+// worker has said a word.
+TEST_F(ASender, P6_LosesNothingWhenTheReceiverIsAnotherOneThanBefore) {
+  for (const std::string& address : {path(), "@notify-test-next-" + std::to_string(::getpid())}) {
+    ino_t inode = 0;
+    const UniqueFd file = some_file(inode);
+    NotifySender sender(address.c_str());
+    for (int generation = 0; generation < 3; ++generation) {
+      std::filesystem::remove(path());
+      Receiver receiver(address);
+      EXPECT_TRUE(sender.send(beat()));
+      EXPECT_EQ(receiver.next(), "WATCHDOG=1\n") << address << " " << generation;
+      EXPECT_EQ(receiver.next(), "(none)") << "said once";
+    }
+    std::filesystem::remove(path());
+    Receiver receiver(address);
+    EXPECT_EQ(sender.send_with(beat(), file.get()), Delivery::sent);
+    EXPECT_EQ(receiver.next_with_file(), std::pair("WATCHDOG=1\n"s, inode));
+  }
+}
+
+TEST_F(ASender, P6_IsNotHeldUpByTheFullQueueOfAReceiverThatIsGone) {
+  NotifySender sender(path().c_str());
+  {
+    const Receiver receiver(path(), 2048);
+    for (int i = 0; i < 20'000 && sender.send(beat()); ++i) {
+    }
+    EXPECT_FALSE(sender.send(beat()));
+  }
+  std::filesystem::remove(path());
+  Receiver receiver(path());
+  EXPECT_TRUE(sender.send(beat()));
+  EXPECT_EQ(receiver.next(), "WATCHDOG=1\n");
+}
+
 TEST_F(ASender, NeverWaitsForAReceiverThatDoesNotRead) {
   Receiver receiver(path(), 2048);
   NotifySender sender(path().c_str());
@@ -154,14 +197,6 @@ TEST_F(ASender, NeverWaitsForAReceiverThatDoesNotRead) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
   EXPECT_EQ(receiver.next(), "WATCHDOG=1\n") << "what fitted is there";
   EXPECT_TRUE(sender.send(beat())) << "there is room again";
-}
-
-UniqueFd some_file(ino_t& inode) {
-  UniqueFd fd(::memfd_create("test", MFD_CLOEXEC));
-  struct stat status {};
-  EXPECT_EQ(::fstat(fd.get(), &status), 0);
-  inode = status.st_ino;
-  return fd;
 }
 
 TEST_F(ASender, SendsADescriptorAlong) {
