@@ -42,10 +42,13 @@ std::optional<ProcessIdentity> identify_process(pid_t pid) {
   return ProcessIdentity{pid, *start, current_boot_id()};
 }
 
-std::string current_boot_id() {
-  std::string id = read_proc_file("/proc/sys/kernel/random/boot_id");
-  while (!id.empty() && (id.back() == '\n' || id.back() == ' ')) id.pop_back();
-  return id;
+const std::string& current_boot_id() {
+  static const std::string kId = [] {
+    std::string id = read_proc_file("/proc/sys/kernel/random/boot_id");
+    while (!id.empty() && (id.back() == '\n' || id.back() == ' ')) id.pop_back();
+    return id;
+  }();
+  return kId;
 }
 
 bool is_alive(const ProcessIdentity& identity) {

@@ -27,8 +27,8 @@ std::optional<ProcessIdentity> identify_process(pid_t pid);
 // parentheses, so fields are counted from the last ')'. Nothing for zombies and malformed text.
 std::optional<std::uint64_t> start_ticks_from_stat(std::string_view stat);
 
-// This boot's id, or an empty string where the kernel does not tell.
-std::string current_boot_id();
+// This boot's id, or an empty string where the kernel does not tell. Asked for once: a process does not outlive a boot.
+const std::string& current_boot_id();
 
 // Whether exactly this process (not a later one with its pid) is still alive.
 bool is_alive(const ProcessIdentity& identity);

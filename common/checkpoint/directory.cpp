@@ -240,18 +240,15 @@ Result<std::string> Directory::digest_file(const std::string& name, std::uint64_
   return digester.text();
 }
 
-Result<> Directory::write_all(int file, const std::string& name, std::span<const std::byte> bytes) const {
-  // Nothing to reserve for an empty file: fallocate refuses a length of 0.
-  const int reserved = bytes.empty() ? 0 : retry_interrupted([&] { return fs_->reserve(file, bytes.size()); });
-  if (reserved < 0 && reserved != -EOPNOTSUPP && reserved != -ENOSYS)
-    return failure("reserve space for", name, reserved);
+Result<> Directory::write_all(int file, const std::string& name, std::span<const std::byte> bytes,
+                              const AfterPortion& after_portion) const {
   std::size_t written = 0;
   while (written < bytes.size()) {
     const std::size_t portion = std::min(bytes.size() - written, kWriteBytesMax);
     const std::int64_t count = retry_interrupted([&] { return fs_->write(file, bytes.data() + written, portion); });
     if (count < 0) return failure("write", name, static_cast<int>(count));
     if (count == 0) return failure("write", name, -EIO);
-    fs_->start_writeback(file, written, static_cast<std::uint64_t>(count));
+    if (after_portion) after_portion(written, static_cast<std::uint64_t>(count));
     written += static_cast<std::size_t>(count);
   }
   return {};
@@ -259,7 +256,12 @@ Result<> Directory::write_all(int file, const std::string& name, std::span<const
 
 Result<> Directory::write_and_sync(int file, const std::string& name, std::span<const std::byte> bytes,
                                    const BeforeSync& before_sync) const {
-  const auto written = write_all(file, name, bytes);
+  // Nothing to reserve for an empty file: fallocate refuses a length of 0.
+  const int reserved = bytes.empty() ? 0 : retry_interrupted([&] { return fs_->reserve(file, bytes.size()); });
+  if (reserved < 0 && reserved != -EOPNOTSUPP && reserved != -ENOSYS)
+    return failure("reserve space for", name, reserved);
+  const auto written = write_all(
+      file, name, bytes, [&](std::uint64_t offset, std::uint64_t count) { fs_->start_writeback(file, offset, count); });
   if (!written) return written.error();
   if (before_sync) {
     const auto done = before_sync();
@@ -290,7 +292,8 @@ Result<> Directory::write_synced(const std::string& name, std::span<const std::b
 }
 
 Result<> Directory::write_unsynced(const std::string& name, std::span<const std::byte> bytes) const {
-  return create(name, [&](int file) { return write_all(file, name, bytes); });
+  // Neither reserved nor begun: the rename that follows waited for both.
+  return create(name, [&](int file) { return write_all(file, name, bytes, {}); });
 }
 
 Result<> Directory::sync() const {

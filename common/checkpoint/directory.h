@@ -123,7 +123,9 @@ class Directory {
   Result<> read_all(int fd, const std::string& name, std::span<std::byte> into, Digester* digester) const;
   using Fill = std::function<Result<>(int fd)>;
   Result<> create(const std::string& name, const Fill& fill) const;
-  Result<> write_all(int fd, const std::string& name, std::span<const std::byte> bytes) const;
+  using AfterPortion = std::function<void(std::uint64_t offset, std::uint64_t bytes)>;
+  Result<> write_all(int fd, const std::string& name, std::span<const std::byte> bytes,
+                     const AfterPortion& after_portion) const;
   Result<> write_and_sync(int fd, const std::string& name, std::span<const std::byte> bytes,
                           const BeforeSync& before_sync) const;
 

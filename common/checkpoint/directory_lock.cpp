@@ -22,10 +22,14 @@ std::string holder_record(std::string_view program) {
   return record.str();
 }
 
-std::optional<LockRecord> parse_record(int fd) {
+std::string read_record(int fd) {
   std::array<char, 256> buffer{};
   const ssize_t count = ::pread(fd, buffer.data(), buffer.size() - 1, 0);
-  std::istringstream text(std::string(buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0));
+  return {buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0};
+}
+
+std::optional<LockRecord> parse_record(int fd) {
+  std::istringstream text(read_record(fd));
   LockRecord record;
   if (!(text >> record.pid >> record.start_ticks >> record.program) || record.pid <= 0) return std::nullopt;
   return record;
@@ -60,7 +64,7 @@ Result<DirectoryLock> DirectoryLock::acquire(const Directory& directory, std::st
   }
   const std::string record = holder_record(program);
   // The lock itself is the flock; a record that cannot be written (full disk) only makes a refusal's sentence poorer.
-  if (::ftruncate(fd.get(), 0) == 0) {
+  if (read_record(fd.get()) != record && ::ftruncate(fd.get(), 0) == 0) {
     [[maybe_unused]] const ssize_t written = ::pwrite(fd.get(), record.data(), record.size(), 0);
   }
   return DirectoryLock(std::move(fd));

@@ -35,6 +35,9 @@ struct Listing {
   std::vector<std::string> temporaries;  // names of our pattern only
 
   bool holds_checkpoint_files() const { return !episodes.empty() || best_archive || best_sidecar; }
+  bool holds_nothing() const {  // of ours
+    return !holds_checkpoint_files() && pinned.empty() && !best_sidecar_next && !intent && temporaries.empty();
+  }
 };
 
 // Pure: sorts names into a Listing; what is not ours is left out.

@@ -85,7 +85,9 @@ Result<Notes> StoreWriter::recover() {
     const auto carried_out = carry_out_intent(notes);
     if (!carried_out) return carried_out.error();
   }
-  // A writer may have died between naming a file and syncing the directory: what can be chosen now must also last.
+  // A writer may have died between naming a file and syncing the directory: what can be chosen now must also last. A
+  // directory without any file of ours was left by no writer in the middle of anything.
+  if (listing->holds_nothing()) return notes;
   const auto synced = directory_.sync();
   if (!synced) return synced.error();
   return notes;

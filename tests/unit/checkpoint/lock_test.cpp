@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -41,6 +42,17 @@ TEST_F(ALock, P4_IsRefusedToASecondOneWithTheFirstOnesPid) {
   EXPECT_TRUE(contains(second.error().message, "trainer with process id " + std::to_string(::getpid())))
       << second.error().message;
   EXPECT_TRUE(contains(second.error().message, "stop that one first")) << second.error().message;
+}
+
+TEST_F(ALock, NamesItsLastHolderAndNothingOfTheOnesBefore) {
+  for (const std::string program : {"a-program-with-a-long-name", "short", "short", "another-long-name"}) {
+    ASSERT_TRUE(acquire(program));  // and let go
+    const auto record = directory_.read_file(std::string(kLockFile), 1024);
+    ASSERT_TRUE(record);
+    EXPECT_TRUE(record->text().starts_with(std::to_string(::getpid()) + " ")) << record->text();
+    EXPECT_TRUE(record->text().ends_with(" " + program + "\n")) << record->text();
+    EXPECT_EQ(std::count(record->text().begin(), record->text().end(), '\n'), 1) << record->text();
+  }
 }
 
 TEST_F(ALock, P4_IsRefusedToAChildAndToAnotherOpenDirectory) {

@@ -104,6 +104,22 @@ TEST_F(AWriter, KeepsAnOrphanOfOtherContentAside) {
   EXPECT_TRUE(kept);
 }
 
+TEST(Recovery, P1_SyncsWhatCanBeChosenAndTouchesNoDiskWhereNothingCan) {
+  const TemporaryDirectory temporary;
+  FakeFileSystem disk;
+  Models models(temporary.path() / "models", disk);
+  const auto changes_of_recovery = [&] {
+    Fault none;
+    none.calls = Fault::Calls::changes;
+    disk.plan(none);
+    EXPECT_TRUE(models.writer.recover());
+    return disk.counted_calls();
+  };
+  EXPECT_EQ(changes_of_recovery(), 0U);
+  commit(models, 10);
+  EXPECT_EQ(changes_of_recovery(), 1U) << "the directory's sync";
+}
+
 TEST(AFullDisk, P8_IsSaidBeforeAnythingIsWrittenOrMoved) {
   class NearlyFull final : public FileSystem {
    public:
