@@ -256,8 +256,9 @@ struct RecordIncident {  // an unplanned end, for those who ask later
   std::string what;
   std::string decision;
 };
-// Write the state down before the actions that follow: durable, where it holds what a power cut must not undo; else so
-// that it outlives this process, and durable soon, since nobody waits for a disk between a crash and a relaunch.
+// Write the state down before the launch, rescue or leaving that follows: durable, where it holds what a power cut must
+// not undo; else so that it outlives this process, and durable soon, since nobody waits for a disk between a crash and
+// a relaunch. A signal does not wait for it.
 struct SaveState {
   bool durable = true;
 };

@@ -17,9 +17,26 @@ void Children::keep(pid_t pid) {
 }
 
 pid_t Children::start(const std::function<pid_t()>& spawn) {
-  const std::lock_guard lock(mutex_);
-  const pid_t pid = spawn();
-  if (pid != 0) kept_.insert(pid);
+  {
+    const std::lock_guard lock(mutex_);
+    ++starting_;
+  }
+  const auto started = [this](pid_t pid) {
+    {
+      const std::lock_guard lock(mutex_);
+      --starting_;
+      if (pid != 0) kept_.insert(pid);
+    }
+    reap_orphans();  // those that have ended meanwhile
+  };
+  pid_t pid = 0;
+  try {
+    pid = spawn();
+  } catch (...) {  // no memory, say
+    started(0);
+    throw;
+  }
+  started(pid);
   return pid;
 }
 
@@ -46,6 +63,7 @@ void Children::wait() {
 
 void Children::reap_orphans() {
   const std::lock_guard lock(mutex_);
+  if (starting_ > 0) return;  // which of them is being started, nobody knows yet
   // The kernel shows one that has ended at a time. A kept one hides those behind it until it is released, which comes
   // soon after its end.
   while (true) {

@@ -7,8 +7,9 @@
 //
 // Sources: prctl(2), PR_SET_CHILD_SUBREAPER; waitid(2).
 // Ownership: the io_context outlives it; one for each process. Threading: made and destroyed on the io_context's
-// thread; start, keep, release and kept from any. Every child is started by start(), so that no other thread takes
-// it for an orphan before it is kept.
+// thread; start, keep, release and kept from any. Every child is started by start(), so that nobody takes it for an
+// orphan before it is kept: while one is being started, which a disk that hangs can make long, orphans stay zombies,
+// and nobody waits.
 #pragma once
 
 #include <sys/types.h>
@@ -37,8 +38,9 @@ class Children {
   void reap_orphans();
 
   asio::signal_set ended_;
-  mutable std::mutex mutex_;  // guards what follows, and is held while a child is started
+  mutable std::mutex mutex_;  // guards what follows
   std::set<pid_t> kept_;
+  int starting_ = 0;
 };
 
 }  // namespace ts::shell

@@ -18,6 +18,11 @@ IncidentRecorder::IncidentRecorder(asio::io_context& io, Children& children, Inc
   asio::post(writer_, [this] { guarded([this] { book_.sweep(); }); });
 }
 
+void IncidentRecorder::end(std::function<void()> done) {
+  stop_.request_stop();
+  asio::post(writer_, std::move(done));
+}
+
 IncidentRecorder::~IncidentRecorder() {
   stop_.request_stop();
   writer_.join();

@@ -41,6 +41,9 @@ class IncidentRecorder {
   // What followed the last incident: where the next attempt resumed, and how many episodes that cost.
   void relaunched(std::int64_t resumed_from, std::int64_t lost_episodes);
 
+  // Ends what is being gathered, and calls `done`, on the writing thread, when all that was asked for is on record.
+  void end(std::function<void()> done);
+
  private:
   // All on the writing thread.
   void begin(IncidentReport report, const EvidenceRequest& request, std::chrono::system_clock::time_point when);

@@ -21,6 +21,7 @@ struct UnrecordedWorker {
   ProcessIdentity identity;  // of the leader of its process group, which is what was launched
   std::string run_id;
   std::int64_t attempt = 0;
+  std::uint64_t log_size = 0;  // of what is printed when it was found; for whoever adopts it
 };
 
 struct ExaminedHolder {

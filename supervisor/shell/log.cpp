@@ -1,6 +1,5 @@
 #include "supervisor/shell/log.h"
 
-#include <mutex>
 #include <string>
 #include <system_error>
 
@@ -32,26 +31,27 @@ class ConsoleSink final : public spdlog::sinks::base_sink<spdlog::details::null_
 
 }  // namespace
 
-Result<std::shared_ptr<spdlog::logger>> make_log(const config::Logging& config, Console& console) {
+Result<Log> make_log(const config::Logging& config, Console& console, asio::io_context& io) {
   std::error_code error;
   std::filesystem::create_directories(config.directory, error);
-  auto log = std::make_shared<spdlog::logger>("supervisor");
+  const auto name = (config.directory / "supervisor.log").string();
+  Log log{std::make_shared<spdlog::logger>("supervisor"), nullptr};
+  const auto say = [&console, &io](const std::string& what) {
+    asio::post(io, [&console, what] { console.message("warning: the log: " + what); });
+  };
   try {
-    const auto file = (config.directory / "supervisor.log").string();
-    auto sink = std::make_shared<spdlog::sinks::rotating_file_sink_st>(
-        file, config.max_size, static_cast<std::size_t>(config.max_files > 1 ? config.max_files - 1 : 1));
-    sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
-    log->sinks().push_back(std::move(sink));
+    auto file = std::make_shared<spdlog::sinks::rotating_file_sink_st>(
+        name, config.max_size, static_cast<std::size_t>(config.max_files > 1 ? config.max_files - 1 : 1));
+    file->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+    log.file = std::make_shared<LogFile>(std::move(file), escape_control(name), say);
   } catch (const spdlog::spdlog_ex& failure) {
     return make_error(ErrorKind::cannot_write, "could not open the log in " +
                                                    escape_control(config.directory.string()) + ": " + failure.what() +
                                                    "; set logging.directory to a writable place.");
   }
-  log->sinks().push_back(std::make_shared<ConsoleSink>(console));
-  log->set_level(spdlog::level::from_str(config.level == "warn" ? "warning" : config.level));
-  log->flush_on(spdlog::level::info);
-  // A full disk must not stop supervision: a line that cannot be written is lost, and said on the console.
-  log->set_error_handler([&console](const std::string& what) { console.message("warning: the log: " + what); });
+  log.lines->sinks() = {log.file, std::make_shared<ConsoleSink>(console)};
+  log.lines->set_level(spdlog::level::from_str(config.level == "warn" ? "warning" : config.level));
+  log.lines->set_error_handler(say);
   return log;
 }
 

@@ -43,10 +43,10 @@ int run(ts::shell::Options options) {
   ::signal(SIGHUP, SIG_IGN);
 
   ts::shell::Console console(::isatty(STDOUT_FILENO) == 1);
-  const auto log = ts::shell::make_log(config->logging, console);
+  ts::shell::asio::io_context io(1);
+  const auto log = ts::shell::make_log(config->logging, console, io);
   if (!log) return refuse(log.error());
 
-  ts::shell::asio::io_context io(1);
   ts::shell::Supervisor supervisor(io, *config, std::move(options), *log, console);
   const auto opened = supervisor.open();
   if (!opened) return refuse(opened.error());
@@ -62,6 +62,7 @@ int run(ts::shell::Options options) {
   await_signal();
   io.run();
   console.finish();
+  if (supervisor.left_at_once()) ::_exit(supervisor.exit_code());
   return supervisor.exit_code();
 }
 

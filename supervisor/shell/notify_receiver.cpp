@@ -108,17 +108,25 @@ Result<std::unique_ptr<NotifyReceiver>> NotifyReceiver::bind(asio::io_context& i
       new NotifyReceiver(io, fd.release(), address, std::move(on_message), std::move(on_note)));
 }
 
+void NotifyReceiver::resume() {
+  paused_ = false;
+  if (!waiting_) wait();
+}
+
 void NotifyReceiver::wait() {
+  waiting_ = true;
   socket_.async_wait(asio::socket_base::wait_read, [this](const boost::system::error_code& error) {
-    if (error) return;
-    for (int i = 0; i < kMessagesPerTurn && receive_one(); ++i) {
+    if (error) return;  // we may be gone
+    waiting_ = false;
+    if (paused_) return;
+    for (int i = 0; i < kMessagesPerTurn && !paused_ && receive_one(); ++i) {
     }
-    wait();
+    if (!paused_ && !waiting_) wait();
   });
 }
 
 void NotifyReceiver::drain() {
-  for (int i = 0; i < kMessagesPerDrain && receive_one(); ++i) {
+  for (int i = 0; i < kMessagesPerDrain && !paused_ && receive_one(); ++i) {
   }
 }
 

@@ -71,6 +71,11 @@ class NotifyReceiver {
   // Everything that has arrived by now, delivered before this returns: called before an exit or a timer is judged.
   void drain();
 
+  // Reads nothing from here on: what is sent waits in the kernel. For the time in which a worker is started and nobody
+  // knows yet which process it is.
+  void pause() { paused_ = true; }
+  void resume();
+
   // What is dropped from here on is said again.
   void begin_attempt() { said_.clear(); }
 
@@ -86,6 +91,8 @@ class NotifyReceiver {
   OnMessage on_message_;
   OnNote on_note_;
   Closer closer_;
+  bool paused_ = false;
+  bool waiting_ = false;  // for something to read
   NotifyCounts counts_;
   std::set<const std::uint64_t*> said_;  // the kinds that this attempt has been reported for, by their counters
 };

@@ -8,7 +8,6 @@
 
 #include "common/base/text.h"
 #include "common/protocol/worker_contract.h"
-#include "supervisor/shell/worker_command.h"
 #include "supervisor/shell/worker_log.h"
 
 namespace ts::shell {
@@ -18,22 +17,13 @@ constexpr const char* kLockFile = "lock";
 constexpr const char* kNotifySocket = "notify.sock";
 constexpr std::chrono::milliseconds kRepeatedSignal{300};
 constexpr std::size_t kBeatsKept = 32;
-constexpr std::chrono::milliseconds kDurableSoon{200};
+constexpr std::chrono::milliseconds kLastWordsWait{
+    500};  // no end is judged later than that, whatever the log's disk does
 constexpr int kStatusesAMinute = 30;
 
 std::string host_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "an unknown host";
-}
-
-int exit_code_of(core::Cause cause) {
-  using protocol::ExitCode;
-  switch (cause) {
-    case core::Cause::bad_configuration: return static_cast<int>(ExitCode::configuration);
-    case core::Cause::bad_data: return static_cast<int>(ExitCode::unusable_data);
-    case core::Cause::cannot_save: return static_cast<int>(ExitCode::cannot_write);
-    default: return static_cast<int>(ExitCode::internal);
-  }
 }
 
 }  // namespace
@@ -61,23 +51,21 @@ core::Instant Supervisor::now() {
   return std::chrono::steady_clock::now().time_since_epoch();
 }
 
-Supervisor::Supervisor(asio::io_context& io, config::Config config, Options options,
-                       std::shared_ptr<spdlog::logger> log, Console& console)
+Supervisor::Supervisor(asio::io_context& io, config::Config config, Options options, Log log, Console& console)
     : io_(io),
       config_(std::move(config)),
       options_(std::move(options)),
-      log_(std::move(log)),
+      log_(std::move(log.lines)),
+      log_file_(std::move(log.file)),
       console_(console),
       policy_(make_policy(config_)),
       children_(io),
       service_(io),
       timer_(io),
       look_timer_(io),
-      save_timer_(io) {}
+      words_timer_(io) {}
 
-Supervisor::~Supervisor() {
-  disk_.join();
-}
+Supervisor::~Supervisor() = default;
 
 Result<> Supervisor::open() {
   using checkpoint::Directory;
@@ -107,6 +95,12 @@ Result<> Supervisor::open() {
   auto book = IncidentBook::open(*state_directory_);
   if (!book) return book.error();
   recorder_ = std::make_unique<IncidentRecorder>(io_, children_, std::move(*book), log_);
+  keeper_ = std::make_unique<StateKeeper>(io_, disk_, state_directory_->path().string(),
+                                          StateKeeper::Uses{[this] { return remember(); },
+                                                            [this](const Memory& memory, Durable durable) {
+                                                              return save_memory(*state_directory_, memory, durable);
+                                                            },
+                                                            [this](const std::string& what) { log_->warn(what); }});
   const Memory memory = load_memory(*state_directory_, note);
   if (!note.empty()) log_->warn(note);
   state_ = memory.state;
@@ -138,11 +132,13 @@ Result<> Supervisor::open() {
 void Supervisor::shut_down() {
   const core::Instant moment = now();
   if (shutdown_asked_ && moment - *shutdown_asked_ < kRepeatedSignal) return;
+  if (leave_ && (shutdown_asked_ || leave_->has_said())) return leave_at_once();
   if (!shutdown_asked_) shutdown_asked_ = moment;
   post(core::ShutdownRequested{state_.shutting_down});
 }
 
 void Supervisor::post(core::Event event) {
+  if (leave_) return;  // what happens from now on is the next supervisor's
   queue_.push_back(std::move(event));
   if (draining_) return;
   draining_ = true;
@@ -158,6 +154,11 @@ void Supervisor::post(core::Event event) {
 }
 
 void Supervisor::handle(const core::Event& event) {
+  // A wish meets a worker or none, never one in the making.
+  const bool is_wish = std::holds_alternative<core::StopRequested>(event) ||
+                       std::holds_alternative<core::RestartRequested>(event) ||
+                       std::holds_alternative<core::ShutdownRequested>(event);
+  if (is_wish) settle_spawn();
   core::Transition transition = core::step(std::move(state_), event, now(), policy_);
   state_ = std::move(transition.state);
   if (!transition.note.empty()) {
@@ -170,98 +171,18 @@ void Supervisor::handle(const core::Event& event) {
   }
 }
 
-void Supervisor::perform(const core::PrepareLaunch& action) {
-  asio::post(disk_, [this, action, own = own_launches(), held = held_] {
-    auto plan = std::make_shared<LaunchPlan>();
-    try {
-      *plan = prepare_launch(action, held.get(), own, config_);
-    } catch (const std::exception& error) {  // out of memory, say: an incident like any other, not our end
-      plan->run_id = own.run_id;
-      plan->outcome = core::LaunchRefused{action.attempt, core::Cause::cannot_prepare, false,
-                                          std::string("settling the resume point failed: ") + error.what()};
-    }
-    asio::post(io_, [this, plan] { launch_settled(std::move(*plan)); });
-  });
-}
-
-void Supervisor::launch_settled(LaunchPlan plan) {
-  for (const std::string& note : plan.notes) log_->warn(note);
-  if (plan.snapshot_settled) {
-    held_.reset();
-    unsaved_end_ = false;
-  }
-  if (plan.found && !worker_ && !state_.is_occupied()) {
-    const bool unwanted = state_.desired == core::Desired::down;  // a stop came while the lock was looked at
-    if (adopt(*plan.found)) {
-      if (unwanted) post(core::StopRequested{});
-      return refresh_facts();
-    }
-  }
-  const auto* prepared = std::get_if<core::LaunchPrepared>(&plan.outcome);
-  const bool awaited = state_.phase == core::Phase::starting && !state_.has_process();
-  // Nothing of ours runs, and somebody else is at work there: whoever started us should know at once.
-  refused_by_lock_ = plan.locked && spawned_ == core::Instant{0};
-  if (prepared != nullptr && awaited && prepared->attempt == state_.attempt) {
-    if (plan.run_id != run_id_) exact_.reset();
-    run_id_ = plan.run_id;
-    resumed_ = std::move(plan.resumed);
-    recorder_->relaunched(prepared->resume.episode, std::max<std::int64_t>(0, reached_ - prepared->resume.episode));
-    if (prepared->resume.path.empty()) {
-      log_->info("Starting from the beginning: no checkpoint in {}/", config_.checkpoints.directory.string());
-    } else if (resumed_) {
-      log_->info("Auto-resuming from episode {}: {}", prepared->resume.episode, prepared->resume.path);
-    } else {
-      log_->info("Resuming from {}, a file of another origin", prepared->resume.path);
-    }
-  }
-  refresh_facts();
-  post(std::move(plan.outcome));
-}
-
-void Supervisor::perform(const core::SpawnWorker& action) {
-  const LaunchContext context{options_.config_file, options_.own_program, receiver_->address(), run_id_, state_.reason};
-  const WorkerCommand command = make_worker_command(config_, context, action.attempt, action.resume);
-  const auto logged = prepare_worker_log(command.log_file, config_.logging.max_size, config_.logging.max_files);
-  if (!logged) {
-    post(core::SpawnFailed{action.attempt, logged.error().message});
-    return;
-  }
-  log_offset_ = log_size(command.log_file);
-  const std::int64_t attempt = action.attempt;
-  auto worker = WorkerProcess::spawn(io_, children_, command,
-                                     [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
-  if (!worker) {
-    post(core::SpawnFailed{attempt, worker.error().message});
-    return;
-  }
-  worker_ = std::move(*worker);
-  receiver_->begin_attempt();
-  spawned_ = now();
-  forget_worker();
-  post(core::WorkerSpawned{attempt, worker_->pid()});
-}
-
 void Supervisor::perform(const core::SignalWorker& action) {
   if (worker_) worker_->signal(action.signal);
 }
 
 void Supervisor::perform(const core::SaveState& action) {
-  save_state(action.durable ? Durable::now : Durable::later);
-  // What is not durable yet becomes so when the relaunch is done.
-  save_timer_.cancel();
-  if (action.durable) return;
-  save_timer_.expires_after(kDurableSoon);
-  save_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) save_state(Durable::now);
-  });
+  keeper_->save(action.durable ? Durable::now : Durable::later);
 }
 
-void Supervisor::save_state(Durable durable) {
+Memory Supervisor::remember() const {
   Memory memory{state_, run_id_, std::nullopt, current_boot_id(), host_name(), exact_};
   if (worker_ && state_.has_process()) memory.worker = worker_->identity();
-  const auto saved = save_memory(*state_directory_, memory, durable);
-  // The run's identity is in the sidecars too, so going on without this file loses history and no work.
-  if (!saved) log_->warn("The supervisor's own state was not saved: {}", saved.error().message);
+  return memory;
 }
 
 void Supervisor::perform(const core::LeaveDaemon&) {
@@ -310,16 +231,37 @@ void Supervisor::worker_ended(std::int64_t attempt, const WorkerEnd& end) {
   worker_.reset();
   if (!core::leaves_work(state_, end.status)) held_.reset();  // else the next launch would still make it durable
   unsaved_end_ = end.status.code == static_cast<int>(protocol::ExitCode::cannot_write);
-  log_end_ = log_size(worker_log());
+  log_end_ = 0;
   exit_ = end.status;
   reached_ = state_.progress.episode;
-  post(core::WorkerExited{attempt, end.status, last_words(worker_log(), log_offset_)});
+  hear_last_words(attempt, end.status);
+}
+
+// Its end is judged when its last words are read, or without them: they are worth a moment, not a hung disk's time.
+void Supervisor::hear_last_words(std::int64_t attempt, const core::ExitStatus& status) {
+  const auto judge = [this, attempt, status](std::string words, std::uint64_t log_end) {
+    if (words_awaited_ != attempt) return;
+    words_awaited_.reset();
+    log_end_ = log_end;
+    post(core::WorkerExited{attempt, status, std::move(words)});
+  };
+  words_awaited_ = attempt;
+  words_timer_.expires_after(kLastWordsWait);
+  words_timer_.async_wait([judge](const boost::system::error_code& error) {
+    if (!error) judge({}, 0);
+  });
+  log_reader_.post("reading " + worker_log().string(), [this, judge, from = log_offset_] {
+    std::string words = last_words(worker_log(), from);
+    asio::post(io_, [judge, words = std::move(words), end = log_size(worker_log())]() mutable {
+      judge(std::move(words), end);
+    });
+  });
 }
 
 void Supervisor::refresh_facts() {
   if (facts_asked_) return;  // the answer that is on its way begins after this
   facts_asked_ = true;
-  asio::post(disk_, [this] {
+  disk_.post("reading " + config_.checkpoints.directory.string(), [this] {
     facts_asked_ = false;
     auto facts = std::make_shared<DirectoryFacts>();
     try {
@@ -355,24 +297,13 @@ void Supervisor::judge_exactness() {
 
 void Supervisor::arm_timer() {
   timer_.cancel();
-  if (!state_.deadline) return;
+  if (!state_.deadline || leave_) return;
   timer_.expires_at(std::chrono::steady_clock::time_point(*state_.deadline));
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     receiver_->drain();  // signs of life before timers
     post(core::DeadlinePassed{});
   });
-}
-
-void Supervisor::leave_if_done() {
-  const bool gave_up = (state_.phase == core::Phase::fatal && !state_.deadline) || refused_by_lock_;
-  const bool done = options_.exit_when_done && (state_.phase == core::Phase::finished || gave_up);
-  if (!leaving_ && !done) return;
-  if (!leaving_ && gave_up) exit_code_ = exit_code_of(state_.last_cause.value_or(core::Cause::unknown));
-  if (leaving_ && unsaved_end_) exit_code_ = static_cast<int>(protocol::ExitCode::cannot_write);
-  facts_ = gather_directory_facts(config_);
-  say_goodbye();
-  io_.stop();
 }
 
 }  // namespace ts::shell

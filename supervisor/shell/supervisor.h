@@ -1,8 +1,12 @@
 // The imperative shell: turns what the system says into events for core::step and its actions into system calls.
 //
 // One queue of events, drained in order on the io_context's thread; before an exit or a timer is judged, everything
-// that the worker has said by then is heard. Disk work that may take long runs on one other thread and comes back as an
-// event. One log line for each transition.
+// that the worker has said by then is heard. One log line for each transition.
+//
+// From open() on nothing here waits for a disk. Saves, launches, rescues and looks at the checkpoints are done on one
+// other thread, in the order in which the core asked for them, and come back as events; so whatever follows a save in a
+// transition and needs it written finds it written, but for a signal, which waits for nobody. What the worker printed
+// is read on a thread of its own, incidents and log lines are written on theirs.
 //
 // Ownership: owns the worker's handle, the sockets and the timer. The io_context, configuration, log and console
 // outlive it.
@@ -27,15 +31,20 @@
 #include "supervisor/shell/children.h"
 #include "supervisor/shell/console.h"
 #include "supervisor/shell/directory_facts.h"
+#include "supervisor/shell/disk_worker.h"
 #include "supervisor/shell/episode_rate.h"
 #include "supervisor/shell/incident_recorder.h"
 #include "supervisor/shell/launch_preparation.h"
+#include "supervisor/shell/leaving.h"
 #include "supervisor/shell/lock_holder.h"
+#include "supervisor/shell/log.h"
 #include "supervisor/shell/net.h"
 #include "supervisor/shell/notify_receiver.h"
 #include "supervisor/shell/rescue.h"
 #include "supervisor/shell/service_manager.h"
+#include "supervisor/shell/spawning.h"
 #include "supervisor/shell/state_file.h"
+#include "supervisor/shell/state_keeper.h"
 #include "supervisor/shell/worker_process.h"
 
 namespace ts::shell {
@@ -51,18 +60,20 @@ core::Policy make_policy(const config::Config& config);
 
 class Supervisor final : public api::Backend {
  public:
-  Supervisor(asio::io_context& io, config::Config config, Options options, std::shared_ptr<spdlog::logger> log,
-             Console& console);
+  Supervisor(asio::io_context& io, config::Config config, Options options, Log log, Console& console);
   ~Supervisor() override;
 
   // Takes the state directory, opens the sockets, and starts or adopts the worker. After an error nothing runs.
   Result<> open();
 
-  // A request to leave: the first lets the worker save and end, the second kills it.
+  // A request to leave: the first lets the worker save and end, the second kills it; one that comes while nothing but a
+  // disk is waited for ends that.
   void shut_down();
 
   // For main, when the io_context has stopped.
   int exit_code() const { return exit_code_; }
+  // Then other threads still wait for a disk, and only the end of the process ends them.
+  bool left_at_once() const { return left_at_once_; }
 
   boost::json::object status() override;
   Result<std::string> start(const api::Peer& peer) override;
@@ -82,8 +93,12 @@ class Supervisor final : public api::Backend {
   void perform(const core::RecordIncident& action);
   void perform(const core::SaveState& action);
   void perform(const core::LeaveDaemon&);
-  void save_state(Durable durable);
-  void launch_settled(LaunchPlan plan);
+  Memory remember() const;
+  void launch_settled(const core::PrepareLaunch& action, LaunchPlan plan);
+  Spawned start_worker(const WorkerCommand& command);
+  void spawn_settled();
+  void settle_spawn();
+  core::Event watch_spawned(Spawned spawned);
   bool hear(Notification& said);
   void note_status(const std::string& status);
   void hold_snapshot(Notification& said);
@@ -91,16 +106,19 @@ class Supervisor final : public api::Backend {
   IncidentReport report_on(std::int64_t attempt, pid_t pid, core::Cause cause, const std::string& what) const;
   EvidenceRequest evidence_of(const ProcessIdentity& worker) const;
   void worker_ended(std::int64_t attempt, const WorkerEnd& end);
+  void hear_last_words(std::int64_t attempt, const core::ExitStatus& status);
   void refresh_facts();
   void facts_arrived(DirectoryFacts facts);
   void judge_exactness();
   void arm_timer();
   void leave_if_done();
+  void begin_leaving();
+  void leave_at_once();
   void say_goodbye();
   bool adopt_survivor(const Memory& memory);
   bool adopt_unrecorded(const checkpoint::Directory& models);
   bool adopt(const UnrecordedWorker& found);
-  void watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt);
+  void watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt, std::uint64_t log_size);
   core::OwnLaunches own_launches() const;
   void forget_worker();
   std::filesystem::path worker_log() const { return config_.logging.directory / "worker.log"; }
@@ -112,6 +130,7 @@ class Supervisor final : public api::Backend {
   config::Config config_;
   Options options_;
   std::shared_ptr<spdlog::logger> log_;
+  std::shared_ptr<LogFile> log_file_;
   Console& console_;
   core::Policy policy_;
 
@@ -128,12 +147,15 @@ class Supervisor final : public api::Backend {
   std::string interruption_;  // what ended the last worker together with its supervisor
   bool unsaved_end_ = false;  // what the last worker could not save before it ended is not saved
   std::optional<core::Instant> shutdown_asked_;
+  std::unique_ptr<Leaving> leave_;
+  bool left_at_once_ = false;
   int exit_code_ = 0;
 
   Children children_;
   ServiceManager service_;
   std::unique_ptr<NotifyReceiver> receiver_;
   std::unique_ptr<api::HttpServer> server_;
+  std::shared_ptr<Spawning> spawning_;  // the worker in the making
   std::unique_ptr<WorkerProcess> worker_;
   core::Instant spawned_{0};
   std::uint64_t log_offset_ = 0;  // where this attempt's output begins
@@ -146,10 +168,11 @@ class Supervisor final : public api::Backend {
   std::shared_ptr<HeldSnapshot> held_;                // the newest that was announced, until it is durable or of no use
   std::optional<core::SilenceVerdict> last_verdict_;  // of the last look at this attempt
   ProcessIdentity last_worker_;
-  core::ExitStatus exit_;      // of the last worker
-  std::uint64_t log_end_ = 0;  // where its output ends
-  std::int64_t reached_ = 0;   // its last completed episode
-  std::string last_status_;    // said once, however often it is sent
+  std::optional<std::int64_t> words_awaited_;  // of this attempt, before its end is judged
+  core::ExitStatus exit_;                      // of the last worker
+  std::uint64_t log_end_ = 0;                  // where its output ends; 0: not known
+  std::int64_t reached_ = 0;                   // its last completed episode
+  std::string last_status_;                    // said once, however often it is sent
   core::Instant statuses_since_{0};
   int statuses_ = 0;
   EpisodeRate rate_;
@@ -157,9 +180,11 @@ class Supervisor final : public api::Backend {
   std::atomic<bool> facts_asked_ = false;
   asio::steady_timer timer_;
   asio::steady_timer look_timer_;
-  asio::steady_timer save_timer_;
+  asio::steady_timer words_timer_;
   std::unique_ptr<IncidentRecorder> recorder_;
-  asio::thread_pool disk_{1};
+  std::unique_ptr<StateKeeper> keeper_;
+  DiskWorker log_reader_;
+  DiskWorker disk_;
 };
 
 }  // namespace ts::shell

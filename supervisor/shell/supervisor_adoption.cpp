@@ -35,7 +35,7 @@ bool Supervisor::adopt_survivor(const Memory& memory) {
                what_it_cost(facts_.newest));
     return false;
   }
-  watch_adopted(std::move(*survivor), 0);
+  watch_adopted(std::move(*survivor), 0, log_size(worker_log()));
   return true;
 }
 
@@ -43,8 +43,10 @@ bool Supervisor::adopt_survivor(const Memory& memory) {
 bool Supervisor::adopt_unrecorded(const checkpoint::Directory& models) {
   const auto lock = checkpoint::DirectoryLock::acquire(models, "trainer-supervisor");
   if (lock || lock.error().kind != ErrorKind::locked) return false;
-  const ExaminedHolder holder = examine_holder(models, own_launches());
-  return holder.worker && adopt(*holder.worker);
+  ExaminedHolder holder = examine_holder(models, own_launches());
+  if (!holder.worker) return false;
+  holder.worker->log_size = log_size(worker_log());
+  return adopt(*holder.worker);
 }
 
 bool Supervisor::adopt(const UnrecordedWorker& found) {
@@ -58,16 +60,16 @@ bool Supervisor::adopt(const UnrecordedWorker& found) {
       found.identity.pid, config_.checkpoints.directory.string(), found.attempt);
   if (run_id_ != found.run_id) exact_.reset();
   run_id_ = found.run_id;
-  watch_adopted(std::move(*worker), found.attempt);
+  watch_adopted(std::move(*worker), found.attempt, found.log_size);
   return true;
 }
 
-void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt) {
+void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt, std::uint64_t log_size) {
   worker_ = std::move(worker);
   forget_worker();
   receiver_->begin_attempt();
   spawned_ = now();
-  log_offset_ = log_size(worker_log());
+  log_offset_ = log_size;
   post(core::WorkerAdopted{worker_->pid(), attempt});
 }
 

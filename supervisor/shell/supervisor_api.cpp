@@ -59,7 +59,7 @@ boost::json::object Supervisor::status() {
 }
 
 Result<> Supervisor::refuse_if_leaving() const {
-  if (!state_.shutting_down) return {};
+  if (!state_.shutting_down && !leave_) return {};
   return make_error(ErrorKind::locked, "The supervisor is leaving; start it again instead.");
 }
 
@@ -74,6 +74,7 @@ Result<std::string> Supervisor::start(const api::Peer& peer) {
 }
 
 Result<std::string> Supervisor::stop(const api::Peer& peer) {
+  if (leave_) return std::string("Stopped; the supervisor is leaving.");
   log_->info("stop {}", name_of(peer));
   post(core::StopRequested{});
   if (state_.ending) return std::string("Stopping: what the worker left in memory is being saved.");
@@ -96,34 +97,22 @@ asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, 
   }
   const std::string selector = *from;
   const std::string run_id = run_id_;
-  co_await asio::post(asio::bind_executor(disk_, asio::use_awaitable));
-  const auto target = [&]() -> Result<GoBackTarget> {
+  co_await asio::post(asio::bind_executor(disk_.executor(), asio::use_awaitable));
+  const auto what = "verifying a checkpoint in " + config_.checkpoints.directory.string();
+  const auto target = disk_.named(what, [&]() -> Result<GoBackTarget> {
     try {
       return check_selector(selector, run_id, config_);
     } catch (const std::exception& error) {  // no memory, say
       return make_error(ErrorKind::unavailable, "could not look at " + escape_control(selector) + ": " + error.what() +
                                                     ". Nothing was changed.");
     }
-  }();
+  });
   co_await asio::post(asio::bind_executor(io_, asio::use_awaitable));
   if (!target) co_return target.error();
+  if (const auto refused = refuse_if_leaving(); !refused) co_return refused.error();
   log_->info("restart --from {} {}", escape_control(selector), name_of(peer));
   post(core::RestartRequested{{core::LaunchFrom::Kind::selector, target->selector}});
   co_return "Restarting from " + target->name + "; newer checkpoints will be set aside, not deleted.";
-}
-
-void Supervisor::say_goodbye() {
-  const std::string saved =
-      facts_.newest ? "the newest checkpoint is " + facts_.newest->path : "there is no checkpoint yet";
-  switch (state_.phase) {
-    case core::Phase::finished:
-      log_->info("Finished: {}/{} episodes; {}.", state_.progress.episode, view().total_episodes, saved);
-      return;
-    case core::Phase::fatal: log_->error("Gave up; {}.", saved); return;
-    default:
-      log_->info("Stopped after episode {}; {}. To go on, start {}", state_.progress.episode, saved,
-                 service_.present() ? "the service again." : "it again: ./run_training.sh");
-  }
 }
 
 }  // namespace ts::shell

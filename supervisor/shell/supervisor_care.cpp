@@ -121,7 +121,8 @@ void Supervisor::hold_snapshot(Notification& said) {
 }
 
 void Supervisor::perform(const core::RescueSnapshot& action) {
-  asio::post(disk_, [this, attempt = action.attempt, held = held_, own = own_launches()] {
+  const std::string name = "saving what the worker left in memory in " + config_.checkpoints.directory.string();
+  disk_.post(name, [this, attempt = action.attempt, held = held_, own = own_launches()] {
     auto rescue = std::make_shared<Rescue>();
     if (held) *rescue = rescue_now(*held, own, config_);
     asio::post(io_, [this, attempt, rescue] {

@@ -156,15 +156,14 @@ WorkerProcess::WorkerProcess(asio::io_context& io, Children& children, Launch la
       timer_(io),
       on_exit_(std::move(on_exit)) {
   children_.keep(pid());
-  watch();
+  await_end();
 }
 
 WorkerProcess::~WorkerProcess() {
   if (on_exit_) children_.release(pid());
 }
 
-Result<std::unique_ptr<WorkerProcess>> WorkerProcess::spawn(asio::io_context& io, Children& children,
-                                                            const WorkerCommand& command, OnExit on_exit) {
+Result<StartedWorker> StartedWorker::start(Children& children, const WorkerCommand& command) {
   const auto program = find_program(command.arguments.front());
   if (!program) return program.error();
   const UniqueFd log(
@@ -182,10 +181,12 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::spawn(asio::io_context& io
   environment_pointers.push_back(nullptr);
   launcher.env = environment_pointers.data();
   OomCounters oom = OomCounters::read();
+  // The launcher tells its context of the fork, which a context that another thread runs must not be told.
+  asio::io_context own(1);
   // By its executor: the overload for a context drops the error and throws it (Boost 1.81).
   // Kept from the first instant on: whoever waits for a tool on another thread reaps orphans there.
   const pid_t pid = children.start([&]() -> pid_t {
-    auto child = launcher(io.get_executor(), error, *program, arguments,
+    auto child = launcher(own.get_executor(), error, *program, arguments,
                           process::process_stdio{nullptr, log.get(), log.get()}, CleanChild{});
     if (error) return 0;
     const pid_t started = child.id();
@@ -198,24 +199,42 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::spawn(asio::io_context& io
     return cannot_launch(ErrorKind::unavailable, "exec", *program, exec_reason(error));
   }
   ::setpgid(pid, pid);  // whoever comes first, the child or we: from here on the group exists
-  const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (pidfd < 0) {
-    const int why = errno;
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-    children.release(pid);
-    return make_error(ErrorKind::unavailable, "could not watch the worker: " + system_reason(why) + ".");
+  StartedWorker started(children, pid, std::move(oom));
+  started.pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!started.pidfd_) {
+    return make_error(ErrorKind::unavailable, "could not watch the worker: " + system_reason(errno) + ".");
   }
   // A child that is not reaped keeps its number, so it can be looked at even if it is dead already.
   const auto facts = look_at(pid);
-  Launch launch = launch_of({pid, facts ? facts->start_ticks : 0, current_boot_id()}, command.environment);
+  started.launch_ = launch_of({pid, facts ? facts->start_ticks : 0, current_boot_id()}, command.environment);
+  return started;
+}
+
+StartedWorker::StartedWorker(Children& children, pid_t pid, OomCounters oom)
+    : children_(&children), launch_{{pid, 0, {}}, {}}, oom_(std::move(oom)) {}
+
+StartedWorker::StartedWorker(StartedWorker&& other) noexcept
+    : children_(std::exchange(other.children_, nullptr)),
+      pidfd_(std::move(other.pidfd_)),
+      launch_(std::move(other.launch_)),
+      oom_(std::move(other.oom_)) {}
+
+StartedWorker::~StartedWorker() {
+  if (children_ == nullptr) return;
+  const pid_t pid = launch_.leader.pid;
+  ::kill(-pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  children_->release(pid);
+}
+
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::watch(asio::io_context& io, StartedWorker started,
+                                                            OnExit on_exit) {
   try {
-    return std::unique_ptr<WorkerProcess>(
-        new WorkerProcess(io, children, std::move(launch), pidfd, std::move(oom), std::move(on_exit)));
+    std::unique_ptr<WorkerProcess> worker(new WorkerProcess(
+        io, *started.children_, started.launch_, started.pidfd_.release(), started.oom_, std::move(on_exit)));
+    started.children_ = nullptr;  // from here on it is that one's
+    return worker;
   } catch (const std::exception& trouble) {  // nobody would ever hear of its end
-    ::kill(-pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-    children.release(pid);
     return make_error(ErrorKind::unavailable, std::string("could not watch the worker: ") + trouble.what() + ".");
   }
 }
@@ -232,7 +251,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::adopt(asio::io_context& io
       new WorkerProcess(io, children, std::move(launch), pidfd.release(), OomCounters::read(), std::move(on_exit)));
 }
 
-void WorkerProcess::watch() {
+void WorkerProcess::await_end() {
   pidfd_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
     if (!error) leader_ended();
   });

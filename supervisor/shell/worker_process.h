@@ -1,6 +1,6 @@
-// One worker process: spawned here or adopted from an earlier supervisor, watched and signalled.
+// One worker process: started here or adopted from an earlier supervisor, watched and signalled.
 //
-// Spawned with Boost.Process v2 into a process group of its own, so that Ctrl+C at the terminal reaches the supervisor
+// Started with Boost.Process v2 into a process group of its own, so that Ctrl+C at the terminal reaches the supervisor
 // alone and a signal from here reaches the whole family. Watched through a pidfd, which works for children and adopted
 // processes alike. When the leader has exited, what is left of its group and what had left the group
 // (supervisor/shell/stragglers.h) is killed before the leader is reaped: until then its number cannot be given to
@@ -9,7 +9,8 @@
 //
 // Errors: a launch that fails says at which stage: look up, open log, fork, exec.
 // Sources: pidfd_open(2), waitid(2) (WNOWAIT), setpgid(2), kill(2).
-// Ownership: held by unique_ptr; destroying it leaves the process alone. Threading: the io_context's thread.
+// Ownership: held by unique_ptr; destroying it leaves the process alone. Threading: the io_context's thread, but for
+// StartedWorker: starting one may wait for a disk.
 #pragma once
 
 #include <sys/types.h>
@@ -23,6 +24,7 @@
 
 #include "common/base/process_identity.h"
 #include "common/base/result.h"
+#include "common/base/unique_fd.h"
 #include "supervisor/core/supervision.h"
 #include "supervisor/shell/children.h"
 #include "supervisor/shell/net.h"
@@ -39,6 +41,28 @@ struct WorkerCommand {
                                                    // outlives us without losing a line
 };
 
+// A worker that runs and is not watched yet. Whoever lets go of one that it has not had watched ends it, and waits for
+// its end.
+//
+// Threading: any, one at a time. Ownership: the registry of children outlives it.
+class StartedWorker {
+ public:
+  // Looks the program up, opens the log, forks and executes; each of which may wait for a disk.
+  static Result<StartedWorker> start(Children& children, const WorkerCommand& command);
+  ~StartedWorker();
+  StartedWorker(StartedWorker&& other) noexcept;
+  StartedWorker& operator=(StartedWorker&&) = delete;
+
+ private:
+  friend class WorkerProcess;
+  StartedWorker(Children& children, pid_t pid, OomCounters oom);
+
+  Children* children_;  // null when it is watched, or another object's
+  UniqueFd pidfd_;
+  Launch launch_;
+  OomCounters oom_;
+};
+
 struct WorkerEnd {
   core::ExitStatus status;
   std::vector<std::string> notes;  // sentences for the log: what it left behind, and what became of that
@@ -48,9 +72,8 @@ class WorkerProcess {
  public:
   using OnExit = std::function<void(const WorkerEnd&)>;
 
-  // `on_exit` is called once, never from within spawn or adopt. `children` outlives this.
-  static Result<std::unique_ptr<WorkerProcess>> spawn(asio::io_context& io, Children& children,
-                                                      const WorkerCommand& command, OnExit on_exit);
+  // `on_exit` is called once, never from within watch or adopt. `children` outlives this.
+  static Result<std::unique_ptr<WorkerProcess>> watch(asio::io_context& io, StartedWorker started, OnExit on_exit);
   static Result<std::unique_ptr<WorkerProcess>> adopt(asio::io_context& io, Children& children,
                                                       const ProcessIdentity& identity, OnExit on_exit);
   ~WorkerProcess();
@@ -68,7 +91,7 @@ class WorkerProcess {
 
  private:
   WorkerProcess(asio::io_context& io, Children& children, Launch launch, int pidfd, OomCounters oom, OnExit on_exit);
-  void watch();
+  void await_end();
   void leader_ended();
   void sweep();
   bool sweep_once();

@@ -185,8 +185,8 @@ class Unrecorded(AdoptionTest):
     def test_a_supervisor_killed_as_it_writes_the_launch_down(self):
         if not shutil.which("strace"):
             self.skipTest("needs strace")
-        # The third file that it saves would be the first to name the worker.
-        inject = ("--trace=rename,renameat,renameat2", "--inject=rename,renameat,renameat2:signal=SIGKILL:when=3")
+        # The third file that its disk thread saves would be the first to name the worker, which is not traced.
+        inject = ("--follow-forks", "--detach-on=execve", "--trace=rename,renameat,renameat2", "--inject=rename,renameat,renameat2:signal=SIGKILL:when=3")
         traced = self.start(shutil.which("strace"), "-o", "/dev/null", *inject, BIN / "trainer-supervisor", "--config",
                             self.config_file)
         traced.ends(-signal.SIGKILL)

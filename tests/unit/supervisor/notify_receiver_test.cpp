@@ -113,6 +113,26 @@ TEST_F(Receiver, WakesTheLoop) {
   EXPECT_EQ(heard_.size(), 2U);
 }
 
+// A worker may say READY before we know which process it is.
+TEST_F(Receiver, LosesNothingWhileItIsPaused) {
+  send("X_TRAINER_STEP=1");
+  receiver_->pause();
+  send("X_TRAINER_STEP=2");
+  io_.run_for(std::chrono::milliseconds{20});
+  receiver_->drain();
+  EXPECT_TRUE(heard_.empty());
+  receiver_->resume();
+  receiver_->resume();
+  io_.restart();
+  while (heard_.size() < 2 && io_.run_one_for(std::chrono::seconds{10}) > 0) {
+  }
+  ASSERT_EQ(heard_.size(), 2U);
+  EXPECT_EQ(heard_[1].step, 2);
+  send("X_TRAINER_STEP=3");
+  EXPECT_EQ(io_.run_one_for(std::chrono::seconds{10}), 1U);
+  EXPECT_EQ(heard_.size(), 3U);
+}
+
 TEST_F(Receiver, DrainsEverythingInTheOrderItCame) {
   for (int i = 0; i < 8; ++i) send("X_TRAINER_STEP=" + std::to_string(i));
   receiver_->drain();

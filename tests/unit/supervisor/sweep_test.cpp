@@ -8,6 +8,7 @@
 
 #include "supervisor/shell/worker_process.h"
 #include "tests/unit/session/temp_directory.h"
+#include "tests/unit/supervisor/spawn.h"
 
 namespace ts::shell {
 namespace {
@@ -20,7 +21,7 @@ class Sweep : public testing::Test {
             directory_ / "worker.log"};
   }
   void spawn(const std::string& script) {
-    auto spawned = WorkerProcess::spawn(io_, children_, shell(script), [this](const WorkerEnd& end) { ended_ = end; });
+    auto spawned = spawn_worker(io_, children_, shell(script), [this](const WorkerEnd& end) { ended_ = end; });
     ASSERT_TRUE(spawned) << spawned.error().message;
     worker_ = std::move(*spawned);
   }

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/session/temp_directory.h"
+#include "tests/unit/supervisor/spawn.h"
 
 namespace ts::shell {
 namespace {
@@ -21,7 +22,7 @@ class Process : public testing::Test {
  protected:
   WorkerCommand shell(const std::string& script) { return {{"/bin/sh", "-c", script}, {}, directory_ / "worker.log"}; }
   void spawn(const WorkerCommand& command) {
-    auto spawned = WorkerProcess::spawn(io_, children_, command, [this](const WorkerEnd& end) { note(end); });
+    auto spawned = spawn_worker(io_, children_, command, [this](const WorkerEnd& end) { note(end); });
     ASSERT_TRUE(spawned) << spawned.error().message;
     worker_ = std::move(*spawned);
   }
@@ -204,14 +205,13 @@ TEST_F(Process, ThatCannotBeExecutedIsAnErrorThatNamesIt) {
       {(directory_ / "no_interpreter").string(), "no_interpreter: No such file or directory; the program is there"}};
   for (const auto& [program, why] : cases) {
     const auto spawned =
-        WorkerProcess::spawn(io_, children_, {{program}, {}, directory_ / "worker.log"}, [](const WorkerEnd&) {});
+        spawn_worker(io_, children_, {{program}, {}, directory_ / "worker.log"}, [](const WorkerEnd&) {});
     ASSERT_FALSE(spawned) << program;
     EXPECT_NE(spawned.error().message.find(program), std::string::npos) << spawned.error().message;
     EXPECT_NE(spawned.error().message.find(why), std::string::npos) << spawned.error().message;
   }
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "a half-made child is left";
-  const auto no_log =
-      WorkerProcess::spawn(io_, children_, {{"true"}, {}, directory_ / "no/such/log"}, [](const WorkerEnd&) {});
+  const auto no_log = spawn_worker(io_, children_, {{"true"}, {}, directory_ / "no/such/log"}, [](const WorkerEnd&) {});
   ASSERT_FALSE(no_log);
   EXPECT_EQ(no_log.error().kind, ErrorKind::cannot_write);
   EXPECT_NE(no_log.error().message.find("open log"), std::string::npos) << no_log.error().message;

@@ -1,0 +1,58 @@
+// Writes the supervisor's memory beside the loop: in order with everything else that the disk thread does, so that what
+// a launch, a rescue or the leaving relies on is written before it; and nobody else waits for it.
+//
+// One save waits at most: what is asked for while one waits takes its place with what is newer. So a disk that hangs
+// costs one save when it is back, and what is written early never tells of anything that comes behind it in the queue.
+//
+// A save that fails is said, once for each kind of failure until one succeeds.
+// Ownership: the io_context and the disk thread outlive it, or are joined before it goes. Threading: the io_context's
+// thread; `write` is called on the disk thread, `remember` and `say` on the io_context's.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "supervisor/shell/disk_worker.h"
+#include "supervisor/shell/net.h"
+#include "supervisor/shell/state_file.h"
+
+namespace ts::shell {
+
+class StateKeeper {
+ public:
+  struct Uses {
+    std::function<Memory()> remember;                       // what is to be written, as of now
+    std::function<Result<>(const Memory&, Durable)> write;  // save_memory, but for a test
+    std::function<void(const std::string& sentence)> say;   // a warning
+  };
+
+  // `where`: the directory, for people.
+  StateKeeper(asio::io_context& io, DiskWorker& disk, std::string where, Uses uses);
+
+  // What is to become durable later does so a moment after this.
+  void save(Durable durable);
+
+ private:
+  struct Waiting {
+    Memory memory;
+    Durable durable = Durable::later;
+  };
+
+  void enqueue(Durable durable);
+  void write_newest();
+  void settled(const std::string& failure);
+
+  asio::io_context& io_;
+  DiskWorker& disk_;
+  std::string where_;
+  Uses uses_;
+  asio::steady_timer durable_soon_;
+  std::mutex mutex_;
+  std::optional<Waiting> waiting_;  // guarded by the mutex; a job for it is queued
+  std::string failure_;             // that was said last, until a save succeeds
+};
+
+}  // namespace ts::shell
