@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -196,13 +197,37 @@ class Unrecorded(AdoptionTest):
         self.assertEqual(len(workers), 1)
         self.assert_adopted_to_the_end(workers[0], self.supervise("--exit-when-done"))
 
-    def test_one_that_takes_the_lock_later_than_its_successor_is_launched(self):
-        self.configure(worker={"command": self.toy("--step-ms", 1, "--slow-start-ms", 3000)})
+    def test_one_that_dies_as_it_is_adopted_is_replaced_and_nobody_leaves(self):
+        if not shutil.which("strace"):
+            self.skipTest("needs strace")
+        worker = self.slow_orphan(6000)
+        # The disk thread tries the lock when the worker has it, and is held up once more when it has found out whose it is.
+        trace = self.folder / "strace.txt"
+        traced = self.start(shutil.which("strace"), "-o", trace, "--follow-forks", "--detach-on=execve", "-P", "models/.lock",
+                   "-P", "models/.supervisor/lock", "-P", "logs/worker.log", "--trace=flock,stat,newfstatat",
+                   "--inject=flock:delay_enter=4000000:when=1", "--inject=stat,newfstatat:delay_enter=5000000:when=2",
+                   BIN / "trainer-supervisor", "--config", self.config_file, "--exit-when-done")
+        self.until(lambda: re.search(r"EAGAIN.*\n.*models/\.lock", trace.exists() and trace.read_text() or ""), "the look")
+        time.sleep(1)  # of the five seconds: the lock's record is looked at, and whose it is
+        os.kill(worker, signal.SIGKILL)
+        output = traced.ends(0)
+        self.assertNotIn("adopted worker", output)  # it was not there any more
+        self.assertEqual((self.episodes()[-1], self.sidecar("model_ep600")["attempt"]), (600, 2))
+        self.assertEqual(self.read_json(self.state_file())["restarts"], {})
+        self.assert_nothing_left()
+
+    def slow_orphan(self, milliseconds):
+        """A worker that takes its lock only after a while, and that no state file names."""
+        self.configure(worker={"command": self.toy("--step-ms", 1, "--slow-start-ms", milliseconds)})
         supervisor = self.supervise()
         worker = self.until(self.worker, "the launch")
         supervisor.signal(signal.SIGKILL)
         supervisor.ends(-signal.SIGKILL)
         self.forget()
+        return worker
+
+    def test_one_that_takes_the_lock_later_than_its_successor_is_launched(self):
+        worker = self.slow_orphan(3000)
         supervisor = self.supervise("--exit-when-done")
         self.until(lambda: self.worker() not in (0, worker), "the successor")  # the lock is free for now
         self.until(lambda: self.worker() == worker, "the end of the successor, and the adoption")
