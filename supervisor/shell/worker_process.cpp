@@ -198,6 +198,8 @@ Result<StartedWorker> StartedWorker::start(Children& children, const WorkerComma
     ::waitpid(launcher.pid, nullptr, 0);  // it ended without having been anybody
     return cannot_launch(ErrorKind::unavailable, "exec", *program, exec_reason(error));
   }
+  // The group with the number 1 or 0 is nobody's worker, and kill(-1) is everybody's end: nothing of that is ever kept.
+  if (pid <= 1) return cannot_launch(ErrorKind::internal, "fork", *program, "the launcher named no process");
   ::setpgid(pid, pid);  // whoever comes first, the child or we: from here on the group exists
   StartedWorker started(children, pid, std::move(oom));
   started.pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
