@@ -54,7 +54,8 @@ SavingRig::SavingRig(std::size_t bytes, const std::filesystem::path& directory)
   require(pool_.prepare(task_));
   session::SessionFacts facts;
   facts.identity = {"bench", 1, checkpoint::kEpisodeMax};
-  saver_ = std::make_unique<session::Saver>(config_, std::move(facts), 0, directory_, writer_,
+  history_ = std::make_unique<session::History>(directory_, facts.identity);
+  saver_ = std::make_unique<session::Saver>(config_, std::move(facts), 0, directory_, writer_, *history_,
                                             protocol::NotifySender(address().c_str()));
 }
 

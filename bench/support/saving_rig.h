@@ -47,6 +47,7 @@ class SavingRig {
   checkpoint::StoreWriter writer_;
   session::SnapshotPool pool_;
   std::int64_t episode_ = 0;
+  std::unique_ptr<session::History> history_;
   std::unique_ptr<session::Saver> saver_;  // last: its thread uses the above
 };
 

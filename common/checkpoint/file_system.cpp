@@ -37,6 +37,7 @@ class PosixFileSystem final : public FileSystem {
     // Not posix_fallocate: glibc emulates that by writing where the file system has no such call.
     return or_errno(::fallocate(fd, 0, 0, static_cast<off_t>(bytes)));
   }
+  int resize(int fd, std::uint64_t bytes) override { return or_errno(::ftruncate(fd, static_cast<off_t>(bytes))); }
   std::int64_t size(int fd) override {
     struct stat status {};
     if (::fstat(fd, &status) != 0) return -errno;

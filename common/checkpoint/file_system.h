@@ -3,12 +3,13 @@
 // Every call returns its result, or -errno: no global state between a call and the look at its error. All names are
 // relative to a directory descriptor. EINTR is handled by the callers, since a fake may return it too.
 //
-// Sources: open(2), write(2), fsync(2), sync_file_range(2), fallocate(2), renameat2(2), linkat(2), unlinkat(2),
-// mkdirat(2), fstatvfs(3).
+// Sources: open(2), write(2), fsync(2), sync_file_range(2), fallocate(2), ftruncate(2), renameat2(2), linkat(2),
+// unlinkat(2), mkdirat(2), fstatvfs(3).
 #pragma once
 
 #include <sys/types.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -29,6 +30,8 @@ class FileSystem {
   virtual void start_writeback(int /*fd*/, std::uint64_t /*offset*/, std::uint64_t /*bytes*/) {}
   // Reserves space without changing what is there; -EOPNOTSUPP where the file system cannot.
   virtual int reserve(int fd, std::uint64_t bytes) = 0;
+  // Cuts an open file off there. -EOPNOTSUPP where nobody needs it.
+  virtual int resize(int /*fd*/, std::uint64_t /*bytes*/) { return -EOPNOTSUPP; }
   virtual std::int64_t size(int fd) = 0;
   // Bytes that an unprivileged writer may still use, -errno when unknown.
   virtual std::int64_t free_bytes(int directory) = 0;

@@ -21,6 +21,8 @@ inline constexpr std::string_view kBestArchive = "best_model.pt";
 inline constexpr std::string_view kBestSidecar = "best_model.json";
 // A best sidecar written and synced but not yet in place: see Store::commit_best for what it is good for.
 inline constexpr std::string_view kBestSidecarNext = ".best_model.json.next";
+// One line for each episode: history.h.
+inline constexpr std::string_view kHistoryFile = "metrics.jsonl";
 inline constexpr std::string_view kLockFile = ".lock";
 inline constexpr std::string_view kIntentFile = ".intent.json";
 inline constexpr std::string_view kSupersededDirectory = "superseded";

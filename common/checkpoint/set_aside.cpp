@@ -9,6 +9,7 @@
 #include "common/base/json.h"
 #include "common/base/random_id.h"
 #include "common/base/text.h"
+#include "common/checkpoint/history.h"
 #include "common/checkpoint/store_writer.h"
 
 namespace ts::checkpoint {
@@ -112,7 +113,8 @@ Result<Notes> StoreWriter::set_aside_newer_than(Episode episode, const BestBy& b
   const auto best = store.read_best_sidecar();
   if (!best && best.error().kind == ErrorKind::unavailable) return best.error();
   const bool newer_best = best ? best->episode > episode : (episode < 0 && listing->best_archive);
-  if (!newer_pairs && !newer_best) return notes;
+  const bool old_history = episode < 0 && directory_.file_size(std::string(kHistoryFile));
+  if (!newer_pairs && !newer_best && !old_history) return notes;
 
   const std::string label = episode < 0 ? "fresh" : "newer-than-ep" + std::to_string(episode);
   const Intent intent{episode, set_aside_name(label), best_by.metric, best_by.maximize};
@@ -168,6 +170,9 @@ Result<> StoreWriter::carry_out_intent(Notes& notes) {
                     std::to_string(std::max<Episode>(intent->newer_than, 0)) + " in " + destination->path_of("") +
                     "; nothing was deleted");
   }
+  // A history that cannot be moved is no reason not to go on: whoever trains next cuts it off.
+  const auto history = set_aside_history(directory_, intent->newer_than, *destination);
+  if (!history) notes.push_back("the history was not set aside: " + history.error().message);
   const auto remade = remake_best({intent->metric, intent->maximize}, notes);
   if (!remade) return remade.error();
   const auto done = directory_.unlink(file);

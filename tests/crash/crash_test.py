@@ -17,6 +17,7 @@ from harness import main  # noqa: E402
 EXPECTED = {
     mutations.no_directory_sync: "the acknowledged best model is lost",
     mutations.no_file_sync: "a sidecar stands without its content|is lost|the next start is refused",
+    mutations.no_history_sync: "the history does not reach episode [0-9]+",
     mutations.sidecar_first: "a sidecar stands without its content",
     mutations.acknowledged_before_the_sync: "the acknowledged checkpoint of episode [0-9]+ is lost",
     mutations.prune_reversed: "a sidecar stands without its content",

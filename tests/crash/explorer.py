@@ -27,7 +27,7 @@ import tempfile
 from typing import NamedTuple
 
 from disk_model import Disk
-from promises import History, Look, broken, hash_of
+from promises import History, Look, broken, hash_of, history_of
 
 MEMORY = pathlib.Path("/dev/shm")
 
@@ -76,7 +76,7 @@ class Recoverer:
         second = self.start(root, run_id)
         after_second = hashed(root)
         shutil.rmtree(root)
-        return Look(hashes, first, after, second, after_second)
+        return Look(hashes, first, after, second, after_second, history_of(tree))
 
     def start(self, root, run_id):
         self.process.stdin.write(f"{run_id}\t{root / 'models'}\n")

@@ -6,12 +6,14 @@ sidecar claims.
 """
 
 import hashlib
+import json
 import os.path
 import re
 from typing import NamedTuple
 
 ARCHIVE = re.compile(r"models/model_ep(\d+)\.pt")
 BEST = "models/best_model.pt"
+HISTORY = "models/metrics.jsonl"
 LITTER = re.compile(r"models/(\.(model_ep\d+|best_model|\.intent)\.(pt|json)\.tmp-.*|\.best_model\.json\.next"
                     r"|\.intent\.json)")
 INTENT = "models/.intent.json"
@@ -23,6 +25,17 @@ def hash_of(content):
 
 def hashes_of(tree):
     return {path: None if content is None else hash_of(content) for path, content in tree.items()}
+
+
+def history_of(tree):
+    """The episodes that the history tells of."""
+    episodes = set()
+    for line in (tree.get(HISTORY) or b"").split(b"\n"):
+        try:
+            episodes.add(json.loads(line)["episode"])
+        except (ValueError, KeyError, TypeError):
+            pass  # torn, or zeros
+    return frozenset(episodes)
 
 
 class World(NamedTuple):
@@ -131,6 +144,7 @@ class Look(NamedTuple):
     after: dict
     second: dict
     after_second: dict
+    history: frozenset = frozenset()  # the episodes in the history that the cut has left
 
 
 def broken(promises, look):
@@ -183,6 +197,8 @@ def going_on(promises, look, pairs, best):
         yield f"the acknowledged checkpoint of episode {episode} is lost or has other content"
     for episode, _ in sorted(pairs - known):
         yield f"episode {episode} has content that was not written for it in this history"
+    if promises.must and promises.must[-1][0] not in look.history:
+        yield f"the history does not reach episode {promises.must[-1][0]}, whose checkpoint is acknowledged"
     if promises.best_must and best is None:
         yield "the acknowledged best model is lost"
     if best is not None and best not in promises.best:

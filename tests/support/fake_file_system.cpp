@@ -79,6 +79,11 @@ int FakeFileSystem::reserve(int fd, std::uint64_t bytes) {
   return real_.reserve(fd, bytes);
 }
 
+int FakeFileSystem::resize(int fd, std::uint64_t bytes) {
+  if (const int error = error_for(true); error != 0) return error;
+  return real_.resize(fd, bytes);
+}
+
 std::int64_t FakeFileSystem::size(int fd) {
   if (const int error = error_for(false); error != 0) return error;
   return real_.size(fd);

@@ -56,6 +56,7 @@ class FakeFileSystem final : public FileSystem {
   std::int64_t read(int fd, std::byte* data, std::size_t bytes) override;
   int fsync(int fd) override;
   int reserve(int fd, std::uint64_t bytes) override;
+  int resize(int fd, std::uint64_t bytes) override;
   std::int64_t size(int fd) override;
   std::int64_t free_bytes(int directory) override;
   int rename_new(int from_directory, const std::string& from, int to_directory, const std::string& to) override;

@@ -27,11 +27,12 @@ Result<> guarded(Work&& work) {
 }  // namespace
 
 Saver::Saver(const config::Config& config, SessionFacts facts, Episode durable, const checkpoint::Directory& directory,
-             checkpoint::StoreWriter& writer, protocol::NotifySender sender)
+             checkpoint::StoreWriter& writer, History& history, protocol::NotifySender sender)
     : config_(config),
       facts_(std::move(facts)),
       directory_(directory),
       writer_(writer),
+      history_(history),
       sender_(std::move(sender)),
       schedule_({config.checkpoints.save_frequency, config.checkpoints.save_interval, facts_.identity.total_episodes},
                 durable, Clock::now()),
@@ -223,7 +224,9 @@ Result<> Saver::commit(const Plan& plan) {
   const auto archive = snapshot.sealed();
   Sidecar sidecar = describe(facts_, snapshot, plan.reason);
   look_for_stuck_training(snapshot, sidecar);
+  const std::uint64_t history = history_.start_sync();  // beside the archive's, and done before the commit
   const auto committed = writer_.commit(archive, std::move(sidecar), [&](Sidecar& durable) {
+    history_.await_sync(history);
     const std::chrono::duration<double, std::milli> taken = Clock::now() - plan.requested;
     durable.durable_ms = taken.count();
     if (plan.awaited) durable.stall_ms += taken.count();  // the training thread waits for all of it
@@ -240,6 +243,7 @@ Result<> Saver::commit(const Plan& plan) {
 
 Result<> Saver::commit_best(const BestJob& job) {
   const Sidecar sidecar = job.sidecar ? *job.sidecar : describe(facts_, *job.snapshot, SaveReason::best);
+  history_.await_sync(history_.start_sync());
   const auto committed = writer_.commit_best(job.snapshot->sealed(), sidecar);
   if (!committed) return committed.error();
   announce(directory_.path_of(checkpoint::kBestArchive));

@@ -4,10 +4,10 @@
 // A refused save costs nothing that is there: training goes on, the trouble is said, and the save is tried again
 // (save_schedule.h has the rules).
 //
-// Ownership: refers to the directory and the writer, which outlive it. Threading: all public members belong to the
-// training thread. The writer belongs to the saver's thread from the first offer on, until the destructor has returned.
-// Output: lines on stdout for people; checkpoints and trouble as datagrams for the supervisor, none of which vouches
-// for the training thread's life.
+// Ownership: refers to the directory, the writer and the history, which outlive it. Threading: all public members
+// belong to the training thread. The writer belongs to the saver's thread from the first offer on, until the destructor
+// has returned. Output: lines on stdout for people; checkpoints and trouble as datagrams for the supervisor, none of
+// which vouches for the training thread's life.
 #pragma once
 
 #include <condition_variable>
@@ -22,6 +22,7 @@
 #include "common/config/config.h"
 #include "common/protocol/notify_sender.h"
 #include "worker/session/description.h"
+#include "worker/session/history.h"
 #include "worker/session/save_schedule.h"
 #include "worker/session/snapshot.h"
 
@@ -32,7 +33,8 @@ class Saver {
   // `durable`: the episode that was resumed from; 0 at the very beginning, which needs no file; -1 where even that
   // beginning has to be kept.
   Saver(const config::Config& config, SessionFacts facts, checkpoint::Episode durable,
-        const checkpoint::Directory& directory, checkpoint::StoreWriter& writer, protocol::NotifySender sender);
+        const checkpoint::Directory& directory, checkpoint::StoreWriter& writer, History& history,
+        protocol::NotifySender sender);
   ~Saver();
   Saver(const Saver&) = delete;
   Saver& operator=(const Saver&) = delete;
@@ -95,6 +97,7 @@ class Saver {
   const SessionFacts facts_;
   const checkpoint::Directory& directory_;
   checkpoint::StoreWriter& writer_;
+  History& history_;
   protocol::NotifySender sender_;
 
   mutable std::mutex mutex_;  // guards what follows

@@ -103,6 +103,7 @@ class Session {
   Heartbeat heartbeat_;
   std::string run_id_;
   SnapshotPool snapshots_;
+  std::optional<History> history_;
   std::optional<Saver> saver_;
   std::optional<Announcer> announcer_;  // nothing: nobody to announce to, or not wanted
   Counters counters_;
@@ -133,7 +134,8 @@ Result<> Session::begin(const ResumeRequest& request) {
                            task_.exactness(),
                            task_.hyperparameters(),
                            config_.checkpoints.best_metric};
-  saver_.emplace(config_, facts, foreign ? kNothingDurable : counters_.episode, directory_, writer_,
+  history_.emplace(directory_, facts.identity);
+  saver_.emplace(config_, facts, foreign ? kNothingDurable : counters_.episode, directory_, writer_, *history_,
                  protocol::NotifySender(std::getenv(protocol::kEnvNotifySocket)));
   begin_announcing(facts);
   if (foreign) {
@@ -143,6 +145,9 @@ Result<> Session::begin(const ResumeRequest& request) {
   const auto aside = make_way(*point, config_, writer_);
   if (!aside) return aside.error();
   note(*aside);
+  std::optional<checkpoint::HistoryEntry> newest;
+  if (point->checkpoint && !foreign) newest = checkpoint::history_entry(point->checkpoint->sidecar);
+  history_->begin(counters_.episode, newest);
   settle_best(*point);
   if (counters_.episode == 0) {
     say("Starting training: " + std::to_string(total) + " episodes");
@@ -284,6 +289,7 @@ Result<> Session::train_one_episode() {
   counters_.episode = episode;
   const auto to_file = judge(**result);
   if (!to_file) return to_file.error();
+  history_->add(episode, (*result)->metrics);  // before anybody can acknowledge the episode
   const SnapshotRef newest = snapshots_.take(task_, counters_, **result);
   saver_->offer(newest, *to_file);
   if (announcer_ && announcer_->offer(newest)) {

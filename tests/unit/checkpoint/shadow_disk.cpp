@@ -118,6 +118,15 @@ std::int64_t ShadowDisk::write(int fd, const std::byte* data, std::size_t bytes)
   return count;
 }
 
+int ShadowDisk::resize(int fd, std::uint64_t bytes) {
+  const int result = behind_.resize(fd, bytes);
+  if (const NodePtr node = node_of(fd); node && result == 0) {
+    node->content.resize(bytes);
+    changed();
+  }
+  return result;
+}
+
 int ShadowDisk::fsync(int fd) {
   const int result = behind_.fsync(fd);
   const NodePtr node = node_of(fd);

@@ -50,6 +50,7 @@ class ShadowDisk final : public FileSystem {
   std::int64_t read(int fd, std::byte* data, std::size_t bytes) override { return behind_.read(fd, data, bytes); }
   int fsync(int fd) override;
   int reserve(int fd, std::uint64_t bytes) override { return behind_.reserve(fd, bytes); }
+  int resize(int fd, std::uint64_t bytes) override;
   std::int64_t size(int fd) override { return behind_.size(fd); }
   std::int64_t free_bytes(int directory) override { return behind_.free_bytes(directory); }
   int rename_new(int from_directory, const std::string& from, int to_directory, const std::string& to) override;
