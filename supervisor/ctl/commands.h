@@ -41,6 +41,16 @@ Exit verify_checkpoints(const config::Config& config, const std::optional<std::s
 // Exit::ok whenever the two could be compared, identical or not.
 Exit diff_checkpoints(const config::Config& config, const std::string& a, const std::string& b, bool as_json);
 
+struct MetricsOptions {
+  std::optional<std::string> plot;  // this one; nothing: a table of the newest
+  std::optional<std::size_t> last;  // episodes
+  bool json = false;
+};
+
+// The history in the models directory, with or without a daemon. A metric that does not exist is refused with the list
+// of those that do.
+Exit show_metrics(const config::Config& config, const MetricsOptions& options);
+
 // What pruning leaves alone; a trainer may be running meanwhile.
 Exit pin_checkpoint(const config::Config& config, const std::string& selector, bool as_json);
 Exit unpin_checkpoint(const config::Config& config, const std::string& selector, bool as_json);

@@ -33,6 +33,8 @@ struct Arguments {
   std::string from;
   std::string selector;
   std::string other_selector;  // diff: the second one
+  std::string plot;
+  std::optional<std::size_t> last;
 };
 
 ts::Result<ts::config::Config> load(const Arguments& arguments) {
@@ -127,6 +129,21 @@ void add_checkpoint_verbs(CLI::App& app, Arguments& arguments, On&& on) {
   });
 }
 
+template <class On>
+void add_metrics_verb(CLI::App& app, Arguments& arguments, On&& on) {
+  auto* metrics = app.add_subcommand(
+      "metrics", "The newest metrics, or one of them drawn: metrics --plot profit; needs no supervisor");
+  metrics->add_option("--plot", arguments.plot, "Draw the history of this metric");
+  metrics->add_option("--last", arguments.last, "Of the newest so many episodes only")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000'000}));
+  metrics->add_flag("--json", arguments.json, "As JSON (format 1)");
+  on(metrics, [&arguments] {
+    return with_config(arguments, [&](const auto& loaded) {
+      return ts::ctl::show_metrics(loaded, {given(arguments.plot), arguments.last, arguments.json});
+    });
+  });
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Asks the training supervisor what it does, tells it what to do, and looks at checkpoints."};
   app.require_subcommand(1);
@@ -171,6 +188,7 @@ int run(int argc, char** argv) {
      [&] { return with_client(arguments, [&](const auto& client) { return ts::ctl::fresh(client, wait()); }); });
 
   add_checkpoint_verbs(app, arguments, on);
+  add_metrics_verb(app, arguments, on);
 
   auto* config_verb = app.add_subcommand("config", "The configuration file; needs no supervisor");
   config_verb->require_subcommand(1);
