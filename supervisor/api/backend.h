@@ -10,6 +10,7 @@
 #include <boost/json/object.hpp>
 
 #include "common/base/result.h"
+#include "supervisor/api/metrics.h"
 
 namespace ts::api {
 
@@ -24,6 +25,7 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual boost::json::object status() = 0;
+  virtual Measures measures() = 0;
 
   // Each returns a sentence on what is being done now, or a refusal that changed nothing.
   virtual Result<std::string> start(const Peer& peer) = 0;

@@ -66,7 +66,8 @@ Reply problem(unsigned status, const std::string& detail) {
 }
 
 boost::asio::awaitable<Reply> answer(const Request& request, const Peer& peer, Backend& backend) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kRoutes = {{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kRoutes = {{
+      {"GET", "/metrics"},
       {"GET", "/v1/status"},
       {"POST", "/v1/start"},
       {"POST", "/v1/stop"},
@@ -78,6 +79,7 @@ boost::asio::awaitable<Reply> answer(const Request& request, const Peer& peer, B
     co_return problem(405, std::string(target) + " wants " + std::string(method) + ".");
   }
   if (request.target == "/v1/status") co_return Reply{200, "application/json", pretty_json(backend.status())};
+  if (request.target == "/metrics") co_return Reply{200, kMetricsContentType, to_prometheus(backend.measures())};
   if (request.target == "/v1/start") co_return reply_to(backend.start(peer));
   if (request.target == "/v1/stop") co_return reply_to(backend.stop(peer));
   if (request.target == "/v1/fresh") co_return reply_to(backend.fresh(peer));

@@ -57,6 +57,18 @@ json::value best_json(const Status& status) {
   return out;
 }
 
+json::value last_incident_json(const Status& status) {
+  if (!status.accounts.last) return nullptr;
+  const core::IncidentFigures& last = *status.accounts.last;
+  json::object out;
+  out["cause"] = core::to_string(last.cause);
+  out["lost_episodes"] = last.lost_episodes ? json::value(*last.lost_episodes) : json::value(nullptr);
+  out["detect_s"] = last.detect_s;
+  out["relaunch_s"] = or_null(last.relaunch_s);
+  out["first_step_s"] = or_null(last.first_step_s);
+  return out;
+}
+
 }  // namespace
 
 std::int64_t Status::at_risk_disk() const {
@@ -100,6 +112,9 @@ json::object to_json(const Status& status) {
   out["best"] = best_json(status);
   out["at_risk"] = std::move(at_risk);
   out["restarts"] = std::move(restarts);
+  out["goodput"] = or_null(status.goodput);
+  out["lost_episodes"] = status.accounts.lost_episodes;
+  out["last_incident"] = last_incident_json(status);
   out["exact"] = status.exact ? json::value(*status.exact) : json::value(nullptr);
   return out;
 }

@@ -9,6 +9,7 @@
 
 #include <boost/json/object.hpp>
 
+#include "supervisor/core/accounting.h"
 #include "supervisor/core/supervision.h"
 
 namespace ts::api {
@@ -44,6 +45,8 @@ struct Status {
   std::optional<CheckpointStatus> checkpoint;  // the newest durable one
   std::optional<BestStatus> best;
   std::optional<bool> exact;  // nothing: nothing was resumed, so there is nothing to compare
+  std::optional<double> goodput;
+  core::Accounts accounts;
 
   // Episodes that a crash of the worker, or a power cut, would cost now.
   std::int64_t at_risk_memory() const;

@@ -110,6 +110,10 @@ std::string render_status(const json::object& status) {
                        std::to_string(integer_member(*risk, "disk").value_or(0)) + " if the power goes");
   }
   if (const auto* restarts = object_member(status, "restarts")) row("restarts", restarts_line(*restarts));
+  if (const auto goodput = number_member(status, "goodput")) {
+    row("goodput", format_fixed(*goodput * 100.0, 1) + " % of the time went into episodes that count; " +
+                       count_of(integer_member(status, "lost_episodes").value_or(0), "episode") + " trained again");
+  }
   const auto exact = bool_member(status, "exact");
   row("exact", exact ? (*exact ? "yes, every resume so far was bit-exact" : "no, see the log for what differs")
                      : "nothing was resumed and saved yet");

@@ -11,6 +11,8 @@
 namespace ts::shell {
 namespace {
 
+constexpr std::size_t kLaterMax = 100;
+
 std::optional<CheckpointFact> fact(const checkpoint::Directory& directory, const Result<checkpoint::Sidecar>& sidecar,
                                    const std::string& archive) {
   if (!sidecar) return std::nullopt;
@@ -22,17 +24,22 @@ std::optional<CheckpointFact> fact(const checkpoint::Directory& directory, const
 
 }  // namespace
 
-DirectoryFacts gather_directory_facts(const config::Config& config) {
+DirectoryFacts gather_directory_facts(const config::Config& config, checkpoint::Episode seen) {
   DirectoryFacts facts;
   const auto directory = checkpoint::Directory::open(config.checkpoints.directory, checkpoint::Directory::Create::no);
   if (!directory) return facts;
   const checkpoint::Store store(*directory);
   const auto listing = store.list();
   if (!listing) return facts;
-  for (auto at = listing->episodes.rbegin(); at != listing->episodes.rend() && !facts.newest; ++at) {
+  for (auto at = listing->episodes.rbegin(); at != listing->episodes.rend(); ++at) {
+    const bool later = at->first > seen && facts.later.size() < kLaterMax;
+    if (facts.newest && !later) break;
     if (!at->second.archive || !at->second.sidecar) continue;
-    facts.newest = fact(*directory, store.read_sidecar(at->first), checkpoint::archive_name(at->first));
+    const auto sidecar = store.read_sidecar(at->first);
+    if (later && sidecar) facts.later.push_back(*sidecar);
+    if (!facts.newest) facts.newest = fact(*directory, sidecar, checkpoint::archive_name(at->first));
   }
+  if (const auto free = directory->free_bytes()) facts.free_bytes = *free;
   facts.best = fact(*directory, store.read_best_sidecar(), std::string(checkpoint::kBestArchive));
   return facts;
 }

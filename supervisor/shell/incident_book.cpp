@@ -149,6 +149,9 @@ std::string to_json(const IncidentReport& report) {
   out["exit"] = exit_to_json(report.exit);
   out["decision"] = clean(report.decision);
   out["lost_episodes"] = optional_number(report.lost_episodes);
+  out["detect_s"] = optional_number(report.detect_s);
+  out["relaunch_s"] = optional_number(report.relaunch_s);
+  out["first_step_s"] = optional_number(report.first_step_s);
   out["resumed_from"] = optional_number(report.resumed_from);
   out["evidence"] = evidence_to_json(report.evidence);
   return pretty_json(out);
@@ -184,6 +187,9 @@ Result<IncidentReport> parse_incident(std::string_view text, std::string_view na
   out.exit = exit_from_json(object);
   out.decision = clean_member(object, "decision");
   out.lost_episodes = integer_member(object, "lost_episodes");
+  out.detect_s = number_member(object, "detect_s");
+  out.relaunch_s = number_member(object, "relaunch_s");
+  out.first_step_s = number_member(object, "first_step_s");
   out.resumed_from = integer_member(object, "resumed_from");
   out.evidence = evidence_from_json(object);
   return out;

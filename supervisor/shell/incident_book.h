@@ -55,6 +55,9 @@ struct IncidentReport {
   std::optional<core::ExitStatus> exit;  // nothing: it has not ended yet; empty: nobody can tell how
   std::string decision;                  // a sentence; empty: not decided yet
   std::optional<std::int64_t> lost_episodes;
+  std::optional<double> detect_s;            // from the last sign of what was missed until it was noticed
+  std::optional<double> relaunch_s;          // from then until the next worker ran
+  std::optional<double> first_step_s;        // from then until training advanced again
   std::optional<std::int64_t> resumed_from;  // by the next attempt; nothing: there has been none yet
   std::vector<EvidencePart> evidence;
 

@@ -100,4 +100,15 @@ void IncidentRecorder::relaunched(std::int64_t resumed_from, std::int64_t lost_e
   });
 }
 
+void IncidentRecorder::recovered(std::optional<double> relaunch_s, double first_step_s) {
+  asio::post(writer_, [this, relaunch_s, first_step_s] {
+    guarded([&] {
+      if (!current_ || !current_->resumed_from || current_->first_step_s) return;
+      current_->relaunch_s = relaunch_s;
+      current_->first_step_s = first_step_s;
+      amend();
+    });
+  });
+}
+
 }  // namespace ts::shell

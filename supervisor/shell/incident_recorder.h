@@ -41,6 +41,9 @@ class IncidentRecorder {
   // What followed the last incident: where the next attempt resumed, and how many episodes that cost.
   void relaunched(std::int64_t resumed_from, std::int64_t lost_episodes);
 
+  // Its training has advanced again, so long after the incident was noticed.
+  void recovered(std::optional<double> relaunch_s, double first_step_s);
+
   // Ends what is being gathered, and calls `done`, on the writing thread, when all that was asked for is on record.
   void end(std::function<void()> done);
 

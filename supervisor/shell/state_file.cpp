@@ -80,6 +80,7 @@ std::string to_json(const Memory& memory) {
   out["resume_episode"] = state.resume.episode;
   out["resume_path"] = escape_control(state.resume.path);
   if (memory.exact) out["exact"] = *memory.exact;
+  if (memory.accounts.written_s > 0.0) out["accounts"] = to_json(memory.accounts);
   out["boot_id"] = memory.boot_id;
   out["host"] = escape_control(memory.host);
   if (memory.worker) {
@@ -140,6 +141,7 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name) {
     state.poison.deaths = std::clamp<std::int64_t>(integer_member(*poison, "deaths").value_or(0), 0, kCountMax);
   }
   if (const json::object* next = object_member(*object, "next_launch")) state.next_launch = read_launch(*next);
+  if (const json::object* accounts = object_member(*object, "accounts")) memory.accounts = parse_accounts(*accounts);
   if (const json::object* worker = object_member(*object, "worker")) {
     const auto pid = integer_member(*worker, "pid");
     const auto start = integer_member(*worker, "start_ticks");

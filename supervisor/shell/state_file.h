@@ -13,6 +13,7 @@
 #include "common/base/result.h"
 #include "common/checkpoint/directory.h"
 #include "supervisor/core/supervision.h"
+#include "supervisor/shell/accounts_file.h"
 
 namespace ts::shell {
 
@@ -23,6 +24,7 @@ struct Memory {
   std::string boot_id;                    // of the boot in which this was written
   std::string host;                       // and on which machine
   std::optional<bool> exact;              // whether every resume of this run was bit-exact; nothing: not known
+  RememberedAccounts accounts{};
 };
 
 std::string to_json(const Memory& memory);

@@ -106,6 +106,7 @@ Result<> Supervisor::open() {
   state_ = memory.state;
   run_id_ = memory.run_id;
   exact_ = memory.exact;
+  recall_accounts(memory);
   facts_ = gather_directory_facts(config_);
   if (!memory.host.empty() && memory.host != host_name()) {
     log_->warn("This run was last supervised on {}; going on here, on {}.", escape_control(memory.host), host_name());
@@ -159,7 +160,10 @@ void Supervisor::handle(const core::Event& event) {
                        std::holds_alternative<core::RestartRequested>(event) ||
                        std::holds_alternative<core::ShutdownRequested>(event);
   if (is_wish) settle_spawn();
-  core::Transition transition = core::step(std::move(state_), event, now(), policy_);
+  const core::Vantage before = core::vantage_of(state_);
+  const core::Instant moment = now();
+  core::Transition transition = core::step(std::move(state_), event, moment, policy_);
+  keep_accounts(before, event, transition, moment);
   state_ = std::move(transition.state);
   if (!transition.note.empty()) {
     const bool bad = state_.phase == core::Phase::fatal;
@@ -179,9 +183,10 @@ void Supervisor::perform(const core::SaveState& action) {
   keeper_->save(action.durable ? Durable::now : Durable::later);
 }
 
-Memory Supervisor::remember() const {
+Memory Supervisor::remember() {
   Memory memory{state_, run_id_, std::nullopt, current_boot_id(), host_name(), exact_};
   if (worker_ && state_.has_process()) memory.worker = worker_->identity();
+  memory.accounts = remember_accounts();
   return memory;
 }
 
@@ -261,11 +266,12 @@ void Supervisor::hear_last_words(std::int64_t attempt, const core::ExitStatus& s
 void Supervisor::refresh_facts() {
   if (facts_asked_) return;  // the answer that is on its way begins after this
   facts_asked_ = true;
-  disk_.post("reading " + config_.checkpoints.directory.string(), [this] {
+  disk_.post("reading " + config_.checkpoints.directory.string(),
+             [this, seen = facts_.newest ? facts_.newest->sidecar.episode : 0] {
     facts_asked_ = false;
     auto facts = std::make_shared<DirectoryFacts>();
     try {
-      *facts = gather_directory_facts(config_);
+      *facts = gather_directory_facts(config_, seen);
     } catch (const std::exception&) {
       return;  // what was known before is still shown
     }
@@ -275,7 +281,9 @@ void Supervisor::refresh_facts() {
 
 void Supervisor::facts_arrived(DirectoryFacts facts) {
   const bool newer = facts.newest && (!facts_.newest || facts.newest->sidecar.digest != facts_.newest->sidecar.digest);
+  const std::string since = facts_.newest ? facts_.newest->sidecar.created : std::string();
   facts_ = std::move(facts);
+  if (newer) note_checkpoints(since);
   if (newer) judge_exactness();
   if (worker_ && newer) console_.progress(view(), now(), true);
 }

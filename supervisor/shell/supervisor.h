@@ -12,6 +12,7 @@
 // outlive it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -27,6 +28,7 @@
 #include "supervisor/api/backend.h"
 #include "supervisor/api/http_server.h"
 #include "supervisor/api/status.h"
+#include "supervisor/core/accounting.h"
 #include "supervisor/core/supervision.h"
 #include "supervisor/shell/children.h"
 #include "supervisor/shell/console.h"
@@ -76,6 +78,7 @@ class Supervisor final : public api::Backend {
   bool left_at_once() const { return left_at_once_; }
 
   boost::json::object status() override;
+  api::Measures measures() override;
   Result<std::string> start(const api::Peer& peer) override;
   Result<std::string> stop(const api::Peer& peer) override;
   Result<std::string> fresh(const api::Peer& peer) override;
@@ -93,7 +96,7 @@ class Supervisor final : public api::Backend {
   void perform(const core::RecordIncident& action);
   void perform(const core::SaveState& action);
   void perform(const core::LeaveDaemon&);
-  Memory remember() const;
+  Memory remember();
   void launch_settled(const core::PrepareLaunch& action, LaunchPlan plan);
   Spawned start_worker(const WorkerCommand& command);
   void spawn_settled();
@@ -110,6 +113,12 @@ class Supervisor final : public api::Backend {
   void refresh_facts();
   void facts_arrived(DirectoryFacts facts);
   void judge_exactness();
+  void begin_run();
+  void keep_accounts(const core::Vantage& before, const core::Event& event, core::Transition& after,
+                     core::Instant moment);
+  RememberedAccounts remember_accounts();
+  void recall_accounts(const Memory& memory);
+  void note_checkpoints(const std::string& since);
   void arm_timer();
   void leave_if_done();
   void begin_leaving();
@@ -177,6 +186,12 @@ class Supervisor final : public api::Backend {
   int statuses_ = 0;
   EpisodeRate rate_;
   DirectoryFacts facts_;
+  core::Instant facts_asked_at_{0};  // by whoever measures
+  core::Accounts accounts_;
+  core::Instant accounts_written_{0};
+  api::Histogram stall_;
+  api::Histogram durable_;
+  std::array<std::uint64_t, 4> rescues_{};  // by Rescue::Outcome
   std::atomic<bool> facts_asked_ = false;
   asio::steady_timer timer_;
   asio::steady_timer look_timer_;

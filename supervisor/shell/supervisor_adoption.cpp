@@ -58,7 +58,7 @@ bool Supervisor::adopt(const UnrecordedWorker& found) {
       "Worker {} was started by an earlier supervisor that had no time to write it down; it holds the lock of {}/ and "
       "was launched as attempt {} of this run.",
       found.identity.pid, config_.checkpoints.directory.string(), found.attempt);
-  if (run_id_ != found.run_id) exact_.reset();
+  if (run_id_ != found.run_id) begin_run();
   run_id_ = found.run_id;
   watch_adopted(std::move(*worker), found.attempt, found.log_size);
   return true;

@@ -51,6 +51,8 @@ api::Status Supervisor::view() const {
     }
   }
   status.exact = exact_;
+  status.goodput = core::goodput(accounts_, moment);
+  status.accounts = accounts_;
   return status;
 }
 

@@ -76,6 +76,7 @@ IncidentReport Supervisor::report_on(std::int64_t attempt, pid_t pid, core::Caus
   report.episode = state_.progress.episode;
   if (last_beat_) report.last_heard_s = std::chrono::duration<double>(now() - *last_beat_).count();
   report.silence = last_verdict_;
+  if (accounts_.noticed) report.detect_s = accounts_.detect_s;
   return report;
 }
 
@@ -130,6 +131,7 @@ void Supervisor::perform(const core::RescueSnapshot& action) {
       const bool still_held = rescue->outcome == Rescue::Outcome::not_written;
       if (!still_held) held_.reset();
       if (rescue->outcome != Rescue::Outcome::refused) unsaved_end_ = still_held;
+      ++rescues_[static_cast<std::size_t>(rescue->outcome)];
       refresh_facts();
       std::string what = rescue->sentence;
       if (what.ends_with('.')) what.pop_back();

@@ -47,7 +47,7 @@ void Supervisor::launch_settled(const core::PrepareLaunch& action, LaunchPlan pl
   // Nothing of ours runs, and somebody else is at work there: whoever started us should know at once.
   refused_by_lock_ = plan.locked && spawned_ == core::Instant{0};
   if (prepared != nullptr && awaited && prepared->attempt == state_.attempt) {
-    if (plan.run_id != run_id_) exact_.reset();
+    if (plan.run_id != run_id_) begin_run();
     run_id_ = plan.run_id;
     resumed_ = std::move(plan.resumed);
     recorder_->relaunched(prepared->resume.episode, std::max<std::int64_t>(0, reached_ - prepared->resume.episode));

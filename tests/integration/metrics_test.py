@@ -9,7 +9,7 @@ import signal
 import sys
 
 sys.dont_write_bytecode = True
-from harness import ProgramTest, main  # noqa: E402
+from harness import Connection, ProgramTest, main  # noqa: E402
 
 OK, FAILED, USAGE = range(3)
 
@@ -96,6 +96,57 @@ class Metrics(ProgramTest):
         self.assertEqual([entry["episode"] for entry in document["history"]], [newest - 2, newest - 1, newest])
         self.assertEqual([list(entry["metrics"]) for entry in document["history"]], [["profit"]] * 3)
         self.ask(USAGE, "--last", "0")
+
+
+class Accounting(ProgramTest):
+    """What an incident cost, by the status and by its report, also after the supervisor's own death."""
+
+    needs = ("trainer-supervisor", "supervisorctl", "toy_trainer")
+
+    def test_of_a_worker_that_hung(self):
+        self.configure(training={"episodes": 100_000}, supervisor={"heartbeat_timeout": "2s", "heartbeat_interval": "200ms"},
+                       worker={"command": self.toy("--step-ms", 2, "--hang-at-episode", 25, "--only-attempt", 1)})
+        supervisor = self.supervise()
+        self.in_state("running", attempt=2)
+        last = self.until(self.incident_that_is_over, "training after the incident")
+        self.assertEqual((last["cause"], last["lost_episodes"]), ("heartbeat_lost", 0))
+        self.assertGreaterEqual(last["detect_s"], 2)
+        self.assertGreaterEqual(last["first_step_s"], last["relaunch_s"])
+        report = self.until(lambda: self.report()["first_step_s"] is not None and self.report(), "the report's last word")
+        for name in ("detect_s", "relaunch_s", "first_step_s", "lost_episodes"):
+            self.assertAlmostEqual(report[name], last[name], places=6, msg=name)
+        goodput = self.status()["goodput"]
+        self.assertTrue(0 < goodput < 1, goodput)
+        self.assertIn("% of the time went into episodes that count; 0 episodes trained again", self.ctl("status").stdout)
+
+        supervisor.signal(signal.SIGKILL)
+        supervisor.ends(-signal.SIGKILL)
+        successor = self.supervise()
+        self.in_state("running", attempt=2)
+        status = self.status()
+        self.assertEqual(status["last_incident"], last)
+        # Its first half minute was bad, and is not forgotten.
+        self.assertTrue(0 < status["goodput"] < 1, status["goodput"])
+        self.assertIn('trainer_restarts_total{cause="heartbeat_lost"} 1\n', self.metrics())
+        self.assertIn("trainer_incident_detection_seconds_count 1\n", self.metrics())
+        successor.signal(signal.SIGTERM)
+        successor.ends(0)
+        self.assert_nothing_left()
+
+    def incident_that_is_over(self):
+        last = self.status().get("last_incident")
+        return last if last and last["first_step_s"] is not None else None
+
+    def report(self):
+        return json.loads(next((self.state_folder() / "incidents").glob("*/report.json")).read_text(encoding="utf-8"))
+
+    def metrics(self):
+        connection = Connection(self.state_folder() / "control.sock")
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
 
 
 if __name__ == "__main__":

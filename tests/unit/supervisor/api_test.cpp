@@ -141,6 +141,15 @@ TEST_F(Routes, AnswerTheStatus) {
   EXPECT_EQ(string_member(object(reply), "state"), "running");
 }
 
+TEST_F(Routes, AnswerPrometheusInItsOwnFormat) {
+  const Reply reply = ask("GET", "/metrics");
+  EXPECT_EQ(reply.status, 200U);
+  EXPECT_EQ(reply.content_type, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_NE(reply.body.find("\ntrainer_worker_up 0\n"), std::string::npos);
+  EXPECT_EQ(backend_.asked.back(), "measures");
+  expect_problem(ask("POST", "/metrics"), 405);
+}
+
 TEST_F(Routes, CarryOutEveryCommand) {
   for (const std::string verb : {"start", "stop", "fresh", "restart"}) {
     const Reply reply = ask("POST", "/v1/" + verb);

@@ -19,6 +19,10 @@ class FakeBackend final : public Backend {
     asked.emplace_back("status");
     return {{"state", "running"}};
   }
+  Measures measures() override {
+    asked.emplace_back("measures");
+    return {};
+  }
   Result<std::string> start(const Peer& peer) override { return note("start", peer); }
   Result<std::string> stop(const Peer& peer) override { return note("stop", peer); }
   Result<std::string> fresh(const Peer& peer) override { return note("fresh", peer); }
