@@ -3,6 +3,7 @@
 // Threading: called on the io_context's thread.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -33,6 +34,10 @@ class Backend {
   virtual Result<std::string> fresh(const Peer& peer) = 0;
   // Verifies the target before anything is disturbed, which takes disk reads: hence a coroutine.
   virtual boost::asio::awaitable<Result<std::string>> restart(const Peer& peer, std::optional<std::string> from) = 0;
+
+  // The documents of supervisor/api/incidents.h; kind not_found: no such incident.
+  virtual boost::asio::awaitable<Result<boost::json::object>> incidents(std::size_t limit) = 0;
+  virtual boost::asio::awaitable<Result<boost::json::object>> incident(std::string selector) = 0;
 };
 
 }  // namespace ts::api

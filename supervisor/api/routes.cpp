@@ -1,11 +1,14 @@
 #include "supervisor/api/routes.h"
 
+#include <algorithm>
 #include <array>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "supervisor/api/incident_report.h"
 
 namespace ts::api {
 namespace {
@@ -54,6 +57,42 @@ Result<std::optional<std::string>> parse_restart(const std::string& body) {
   return string_member(*object, "from");
 }
 
+Reply reply_to(const Result<json::object>& document) {
+  if (document) return {200, "application/json", pretty_json(*document)};
+  const bool unknown = document.error().kind == ErrorKind::not_found;
+  return problem(unknown ? 404 : 500, document.error().message);
+}
+
+// /v1/incidents, /v1/incidents?limit=5 and /v1/incidents/ID.
+struct IncidentTarget {
+  std::string resource;
+  std::string selector;  // empty: all of them
+  std::size_t limit = kIncidentsMax;
+  std::string problem;  // with the query; empty: none
+};
+
+std::optional<IncidentTarget> incident_target(std::string_view target) {
+  constexpr std::string_view kResource = "/v1/incidents";
+  if (!target.starts_with(kResource)) return std::nullopt;
+  const std::string_view rest = target.substr(kResource.size());
+  IncidentTarget out{std::string(kResource), {}, kIncidentsMax, {}};
+  if (rest.size() > 1 && rest.front() == '/') {
+    out.resource += "/ID";
+    out.selector = rest.substr(1);
+    return out;
+  }
+  if (rest.empty()) return out;
+  if (rest.front() != '?') return std::nullopt;
+  constexpr std::string_view kLimit = "?limit=";
+  const auto limit = rest.starts_with(kLimit) ? parse_plain_integer(rest.substr(kLimit.size())) : std::nullopt;
+  if (limit && *limit > 0) {
+    out.limit = std::min(kIncidentsMax, static_cast<std::size_t>(*limit));
+  } else {
+    out.problem = "/v1/incidents understands ?limit=N, a whole number from 1 on, and nothing else.";
+  }
+  return out;
+}
+
 }  // namespace
 
 Reply problem(unsigned status, const std::string& detail) {
@@ -87,6 +126,17 @@ boost::asio::awaitable<Reply> answer(const Request& request, const Peer& peer, B
     const auto from = parse_restart(request.body);
     if (!from) co_return problem(400, from.error().message);
     co_return reply_to(co_await backend.restart(peer, *from));
+  }
+  if (const auto incident = incident_target(request.target)) {
+    if (request.method != "GET") co_return problem(405, incident->resource + " wants GET.");
+    if (!incident->problem.empty()) co_return problem(400, incident->problem);
+    // Each in a statement of its own: GCC 12 destroys what a conditional with two co_awaits makes twice.
+    if (!incident->selector.empty()) {
+      const auto document = co_await backend.incident(incident->selector);
+      co_return reply_to(document);
+    }
+    const auto document = co_await backend.incidents(incident->limit);
+    co_return reply_to(document);
   }
   co_return problem(404, "There is no " + escape_control(request.target) + "; docs/PROTOCOL.md lists what there is.");
 }

@@ -12,9 +12,11 @@
 
 #include "common/base/text.h"
 #include "common/config/load.h"
+#include "supervisor/api/incident_report.h"
 #include "supervisor/api/version.h"
 #include "supervisor/ctl/client.h"
 #include "supervisor/ctl/commands.h"
+#include "supervisor/ctl/incidents.h"
 
 namespace {
 
@@ -35,6 +37,7 @@ struct Arguments {
   std::string other_selector;  // diff: the second one
   std::string plot;
   std::optional<std::size_t> last;
+  std::size_t limit = 20;  // incidents: how many
 };
 
 ts::Result<ts::config::Config> load(const Arguments& arguments) {
@@ -144,6 +147,50 @@ void add_metrics_verb(CLI::App& app, Arguments& arguments, On&& on) {
   });
 }
 
+// The directory counts only where the socket does not name another supervisor than the configuration does.
+template <class Command>
+int with_incidents(const Arguments& arguments, Command&& command) {
+  const bool elsewhere =
+      !arguments.config_given && (!arguments.socket.empty() || std::getenv(kSocketVariable) != nullptr);
+  const bool there = arguments.config_given || std::filesystem::exists(arguments.config_file);
+  std::optional<std::filesystem::path> state_directory;
+  if (there && !elsewhere) {
+    const auto config = load(arguments);
+    if (!config) return complain(config.error(), Exit::usage);
+    state_directory = ts::config::resolved_state_directory(*config);
+  }
+  return with_client(arguments, [&](const auto& client) {
+    return command(ts::ctl::IncidentSource{client, state_directory});
+  });
+}
+
+template <class On>
+void add_incident_verbs(CLI::App& app, Arguments& arguments, On&& on) {
+  auto* incidents = app.add_subcommand(
+      "incidents", "What ended the workers that ended unplanned, and what was done; works without a supervisor too");
+  incidents->require_subcommand(0, 1);
+  const auto options = [&](CLI::App* verb, bool listing) {
+    verb->add_flag("--json", arguments.json, "As JSON (format 1)");
+    if (listing) {
+      verb->add_option("-n", arguments.limit, "At most so many, the newest")
+          ->check(CLI::Range(std::size_t{1}, ts::api::kIncidentsMax))
+          ->capture_default_str();
+    }
+    return verb;
+  };
+  options(incidents, true);
+  options(incidents->add_subcommand("list", "A line for each, the newest first (the default)"), true);
+  auto* show = options(incidents->add_subcommand("show", "The story of one, e.g. incidents show latest"), false);
+  show->add_option("id", arguments.selector, "Its id or the beginning of it, its attempt's number, or latest")
+      ->required();
+  on(incidents, [&arguments, show] {
+    return with_incidents(arguments, [&](const auto& source) {
+      return show->parsed() ? ts::ctl::show_incident(source, arguments.selector, arguments.json)
+                            : ts::ctl::list_incidents(source, arguments.limit, arguments.json);
+    });
+  });
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Asks the training supervisor what it does, tells it what to do, and looks at checkpoints."};
   app.require_subcommand(1);
@@ -189,6 +236,7 @@ int run(int argc, char** argv) {
 
   add_checkpoint_verbs(app, arguments, on);
   add_metrics_verb(app, arguments, on);
+  add_incident_verbs(app, arguments, on);
 
   auto* config_verb = app.add_subcommand("config", "The configuration file; needs no supervisor");
   config_verb->require_subcommand(1);

@@ -268,15 +268,15 @@ void Supervisor::refresh_facts() {
   facts_asked_ = true;
   disk_.post("reading " + config_.checkpoints.directory.string(),
              [this, seen = facts_.newest ? facts_.newest->sidecar.episode : 0] {
-    facts_asked_ = false;
-    auto facts = std::make_shared<DirectoryFacts>();
-    try {
-      *facts = gather_directory_facts(config_, seen);
-    } catch (const std::exception&) {
-      return;  // what was known before is still shown
-    }
-    asio::post(io_, [this, facts] { facts_arrived(std::move(*facts)); });
-  });
+               facts_asked_ = false;
+               auto facts = std::make_shared<DirectoryFacts>();
+               try {
+                 *facts = gather_directory_facts(config_, seen);
+               } catch (const std::exception&) {
+                 return;  // what was known before is still shown
+               }
+               asio::post(io_, [this, facts] { facts_arrived(std::move(*facts)); });
+             });
 }
 
 void Supervisor::facts_arrived(DirectoryFacts facts) {

@@ -83,6 +83,8 @@ class Supervisor final : public api::Backend {
   Result<std::string> stop(const api::Peer& peer) override;
   Result<std::string> fresh(const api::Peer& peer) override;
   asio::awaitable<Result<std::string>> restart(const api::Peer& peer, std::optional<std::string> from) override;
+  asio::awaitable<Result<boost::json::object>> incidents(std::size_t limit) override;
+  asio::awaitable<Result<boost::json::object>> incident(std::string selector) override;
 
  private:
   void post(core::Event event);

@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <utility>
 
 #include <boost/json/value.hpp>
 
 #include "common/base/text.h"
+#include "supervisor/api/incidents.h"
 #include "supervisor/shell/supervisor.h"
 
 namespace ts::shell {
@@ -19,6 +21,22 @@ double seconds(core::Instant span) {
 
 std::string name_of(const api::Peer& peer) {
   return "(asked by process " + std::to_string(peer.pid) + " of user " + std::to_string(peer.uid) + ")";
+}
+
+// Reads there, and comes back here.
+asio::awaitable<Result<boost::json::object>> read_elsewhere(asio::thread_pool::executor_type there,
+                                                            asio::io_context::executor_type here,
+                                                            std::function<Result<boost::json::object>()> read) {
+  co_await asio::post(asio::bind_executor(there, asio::use_awaitable));
+  auto document = [&]() -> Result<boost::json::object> {
+    try {
+      return read();
+    } catch (const std::exception& error) {  // no memory, say
+      return make_error(ErrorKind::unavailable, std::string("could not read the incidents: ") + error.what() + ".");
+    }
+  }();
+  co_await asio::post(asio::bind_executor(here, asio::use_awaitable));
+  co_return document;
 }
 
 }  // namespace
@@ -115,6 +133,22 @@ asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, 
   log_->info("restart --from {} {}", escape_control(selector), name_of(peer));
   post(core::RestartRequested{{core::LaunchFrom::Kind::selector, target->selector}});
   co_return "Restarting from " + target->name + "; newer checkpoints will be set aside, not deleted.";
+}
+
+asio::awaitable<Result<boost::json::object>> Supervisor::incidents(std::size_t limit) {
+  const std::function<Result<boost::json::object>()> read = [directory = config::resolved_state_directory(config_),
+                                                             limit] {
+    return api::incidents_document(directory, limit);
+  };
+  return read_elsewhere(disk_.executor(), io_.get_executor(), read);
+}
+
+asio::awaitable<Result<boost::json::object>> Supervisor::incident(std::string selector) {
+  const std::function<Result<boost::json::object>()> read = [directory = config::resolved_state_directory(config_),
+                                                             selector] {
+    return api::incident_document(directory, selector);
+  };
+  return read_elsewhere(disk_.executor(), io_.get_executor(), read);
 }
 
 }  // namespace ts::shell

@@ -29,8 +29,19 @@ class FakeBackend final : public Backend {
   boost::asio::awaitable<Result<std::string>> restart(const Peer& peer, std::optional<std::string> from) override {
     co_return note(from ? "restart from " + *from : "restart", peer);
   }
+  boost::asio::awaitable<Result<boost::json::object>> incidents(std::size_t limit) override {
+    co_return document("incidents " + std::to_string(limit));
+  }
+  boost::asio::awaitable<Result<boost::json::object>> incident(std::string selector) override {
+    co_return document("incident " + selector);
+  }
 
  private:
+  Result<boost::json::object> document(const std::string& what) {
+    asked.push_back(what);
+    if (refusal) return *refusal;
+    return boost::json::object{{"format", 1}};
+  }
   Result<std::string> note(const std::string& what, const Peer& peer) {
     asked.push_back(what);
     last_peer = peer;

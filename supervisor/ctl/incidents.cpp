@@ -1,0 +1,77 @@
+#include "supervisor/ctl/incidents.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <string_view>
+
+#include "common/base/json.h"
+#include "common/base/text.h"
+#include "supervisor/api/incidents.h"
+
+namespace ts::ctl {
+namespace {
+
+namespace json = boost::json;
+using std::chrono::system_clock;
+
+constexpr std::size_t kAnswerBytesMax = std::size_t{4} << 20;
+
+// Of a name, in a request's target.
+bool is_plain(std::string_view selector) {
+  return !selector.empty() && selector.find_first_not_of(
+                                  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789-._") == std::string_view::npos;
+}
+
+Result<json::object> ask(const Client& client, const std::string& target) {
+  const auto reply = client.request("GET", target);
+  if (!reply) return reply.error();
+  const auto document = parse_json(reply->body, "the supervisor's answer", kAnswerBytesMax);
+  if (!document) return document.error();
+  if (!document->is_object()) return make_error(ErrorKind::internal, "the supervisor's answer is no JSON object.");
+  const json::object& object = document->get_object();
+  if (reply->status == 200) return object;
+  const std::string detail = escape_control(string_member(object, "detail").value_or("The supervisor refused."));
+  return make_error(reply->status == 404 ? ErrorKind::not_found : ErrorKind::internal, detail);
+}
+
+// `read` does without the daemon what the target does with it.
+template <class Read>
+Result<json::object> fetch(const IncidentSource& source, const std::string& target, Read&& read) {
+  auto answer = ask(source.client, target);
+  const bool alone = !answer && answer.error().kind == ErrorKind::unavailable && source.state_directory;
+  return alone ? read(*source.state_directory) : std::move(answer);
+}
+
+Exit complain(const Error& error, Exit not_found) {
+  std::fprintf(stderr, "supervisorctl: %s\n", error.message.c_str());
+  if (error.kind == ErrorKind::not_found) return not_found;
+  return error.kind == ErrorKind::unavailable ? Exit::no_daemon : Exit::failed;
+}
+
+}  // namespace
+
+Exit list_incidents(const IncidentSource& source, std::size_t limit, bool as_json) {
+  const auto document = fetch(source, "/v1/incidents?limit=" + std::to_string(limit),
+                              [&](const auto& directory) { return api::incidents_document(directory, limit); });
+  if (!document) return complain(document.error(), Exit::failed);
+  std::fputs((as_json ? pretty_json(*document) : render_incidents(*document, system_clock::now())).c_str(), stdout);
+  return Exit::ok;
+}
+
+Exit show_incident(const IncidentSource& source, const std::string& selector, bool as_json) {
+  if (!is_plain(selector)) {
+    return complain(make_error(ErrorKind::not_found, escape_control(selector) +
+                                                         " cannot be an incident's name. Name one by its id, the "
+                                                         "beginning of it, its attempt's number, or latest; "
+                                                         "`supervisorctl incidents` lists them."),
+                    Exit::usage);
+  }
+  const auto document = fetch(source, "/v1/incidents/" + selector,
+                              [&](const auto& directory) { return api::incident_document(directory, selector); });
+  if (!document) return complain(document.error(), Exit::usage);
+  std::fputs((as_json ? pretty_json(*document) : render_incident(*document, system_clock::now())).c_str(), stdout);
+  return Exit::ok;
+}
+
+}  // namespace ts::ctl
