@@ -16,6 +16,7 @@
 #include "supervisor/api/version.h"
 #include "supervisor/ctl/client.h"
 #include "supervisor/ctl/commands.h"
+#include "supervisor/ctl/doctor_command.h"
 #include "supervisor/ctl/incidents.h"
 
 namespace {
@@ -237,6 +238,20 @@ int run(int argc, char** argv) {
   add_checkpoint_verbs(app, arguments, on);
   add_metrics_verb(app, arguments, on);
   add_incident_verbs(app, arguments, on);
+
+  auto* doctor_verb = app.add_subcommand(
+      "doctor", "Whether this machine and the configuration are fit for a run; exit status 1 with a problem");
+  doctor_verb->add_flag("--json", arguments.json, "As JSON (format 1)");
+  on(doctor_verb, [&] {
+    const char* from_environment = std::getenv(kSocketVariable);
+    std::optional<std::filesystem::path> socket;
+    if (!arguments.socket.empty()) {
+      socket = arguments.socket;
+    } else if (from_environment != nullptr && *from_environment != '\0' && !arguments.config_given) {
+      socket = from_environment;
+    }
+    return static_cast<int>(ts::ctl::run_doctor(arguments.config_file, socket, arguments.json));
+  });
 
   auto* config_verb = app.add_subcommand("config", "The configuration file; needs no supervisor");
   config_verb->require_subcommand(1);
