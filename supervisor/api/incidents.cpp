@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <system_error>
 #include <utility>
 
 #include <boost/json/array.hpp>
@@ -105,13 +106,17 @@ std::vector<std::string> those(const std::vector<std::string>& ids,
 }  // namespace
 
 Result<IncidentReader> IncidentReader::open(const std::filesystem::path& state_directory) {
+  // Absolute, because whoever is told of it may be in another directory than the daemon.
+  std::error_code error;
+  const std::filesystem::path whole = std::filesystem::absolute(state_directory, error);
+  const std::filesystem::path path = (error ? state_directory : whole) / kIncidentsFolder;
   auto state = Directory::open(state_directory, Directory::Create::no);
   if (!state && state.error().kind != ErrorKind::not_found) return state.error();
-  if (!state) return IncidentReader(state_directory / kIncidentsFolder, std::nullopt);
+  if (!state) return IncidentReader(path, std::nullopt);
   auto directory = state->open_subdirectory(kIncidentsFolder);
-  if (directory) return IncidentReader(state_directory / kIncidentsFolder, std::move(*directory));
+  if (directory) return IncidentReader(path, std::move(*directory));
   if (directory.error().kind != ErrorKind::not_found) return directory.error();
-  return IncidentReader(state_directory / kIncidentsFolder, std::nullopt);
+  return IncidentReader(path, std::nullopt);
 }
 
 std::string IncidentReader::path_of(std::string_view name) const {

@@ -29,7 +29,7 @@ class Incidents(ControlTest):
         self.assertRegex(listed, rf"{re.escape(name)} .* ago\) +crash +\d+ +\d+ +relaunching at once; went on from episode \d+")
         self.assertEqual(listed.splitlines()[0], self.ask(OK, "incidents", "list", "-n", "1").splitlines()[0])
         story = " ".join(self.ask(OK, "incidents", "show", name).split())
-        folder = self.state_folder().relative_to(self.folder) / "incidents" / name
+        folder = self.state_folder() / "incidents" / name
         for words in ("The worker crashed.", "was killed by signal 9 (SIGKILL)", "in attempt 1, process",
                       "The kernel told the supervisor at once", "Relaunching at once. The next attempt went on from episode",
                       str(folder), "log.txt", "Its last words:"):
