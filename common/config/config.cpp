@@ -14,7 +14,6 @@ std::vector<std::string> keys_without_effect(const Config& config) {
   const Config defaults;
   std::vector<std::string> keys;
   if (config.http != defaults.http) keys.emplace_back("http.listen");
-  if (config.hooks != defaults.hooks) keys.emplace_back("hooks.on_event");
   return keys;
 }
 

@@ -11,6 +11,8 @@
 #include <boost/json/object.hpp>
 
 #include "common/base/result.h"
+#include "supervisor/api/changes.h"
+#include "supervisor/api/event.h"
 #include "supervisor/api/metrics.h"
 
 namespace ts::api {
@@ -38,6 +40,13 @@ class Backend {
   // The documents of supervisor/api/incidents.h; kind not_found: no such incident.
   virtual boost::asio::awaitable<Result<boost::json::object>> incidents(std::size_t limit) = 0;
   virtual boost::asio::awaitable<Result<boost::json::object>> incident(std::string selector) = 0;
+
+  // May take disk reads. Errors: `unavailable` when those do not end.
+  virtual boost::asio::awaitable<Result<EventPage>> events(EventQuery query) = 0;
+  virtual Changes& event_changes() = 0;
+
+  // A reader of the stream `what` was too slow, and can go on after `place`.
+  virtual void cut_off(const Peer& peer, const std::string& what, const std::string& place) = 0;
 };
 
 }  // namespace ts::api

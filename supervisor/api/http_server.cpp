@@ -15,13 +15,13 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
 #include "common/base/text.h"
 #include "common/base/unique_fd.h"
 #include "supervisor/api/routes.h"
+#include "supervisor/api/stream_sender.h"
 
 namespace ts::api {
 namespace {
@@ -29,11 +29,11 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
-using UnixStream = beast::basic_stream<asio::local::stream_protocol>;
 
 constexpr std::uint32_t kHeaderBytesMax = 8 * 1024;
 constexpr std::uint64_t kBodyBytesMax = 64 * 1024;
 constexpr std::size_t kConnectionsMax = 64;
+constexpr std::size_t kStreamsMax = 16;  // of them
 constexpr std::chrono::seconds kRequestTimeout{10};
 constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable);
@@ -45,24 +45,58 @@ Peer peer_of(int fd) {
   return {credentials.pid, credentials.uid};
 }
 
-// Counts a connection for as long as its coroutine lives, however it ends: the io_context may destroy it after the
-// server is gone, so the count belongs to both.
+}  // namespace
+
+// The io_context may destroy a connection after the server is gone, so this belongs to both.
+struct Crowd {
+  std::size_t connections = 0;
+  std::size_t streams = 0;
+  std::shared_ptr<Leaving> leaving = std::make_shared<Leaving>();
+  std::function<void()> streams_gone{};  // wanted by the server, while there is one
+};
+
+namespace {
+
+// Counts a connection, or a stream, for as long as its coroutine lives, however it ends.
 class Counted {
  public:
-  explicit Counted(std::shared_ptr<std::size_t> count) : count_(std::move(count)) { ++*count_; }
+  Counted(std::shared_ptr<Crowd> crowd, std::size_t Crowd::*count) : crowd_(std::move(crowd)), count_(count) {
+    ++(*crowd_.*count_);
+  }
   Counted(Counted&&) noexcept = default;
   Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;
   Counted& operator=(Counted&&) = delete;
   ~Counted() {
-    if (count_) --*count_;
+    if (!crowd_) return;
+    --(*crowd_.*count_);
+    if (crowd_->streams == 0 && crowd_->streams_gone) std::exchange(crowd_->streams_gone, nullptr)();
   }
 
  private:
-  std::shared_ptr<std::size_t> count_;
+  std::shared_ptr<Crowd> crowd_;
+  std::size_t Crowd::*count_;
 };
 
-asio::awaitable<void> serve(UnixStream stream, Backend& backend, [[maybe_unused]] Counted counted) {
+asio::awaitable<bool> send_reply(UnixStream& out, Reply reply, bool keep_alive) {
+  http::response<http::string_body> response(static_cast<http::status>(reply.status), 11);
+  response.set(http::field::content_type, reply.content_type);
+  response.set(http::field::cache_control, "no-store");
+  response.body() = std::move(reply.body);
+  response.keep_alive(keep_alive);
+  response.prepare_payload();
+  out.expires_after(kRequestTimeout);
+  const auto [error, written] = co_await http::async_write(out, response, use_tuple);
+  co_return !error;
+}
+
+Request request_of(const http::request<http::string_body>& request) {
+  return {std::string(request.method_string()), std::string(request.target()), request.body(),
+          std::string(request["Last-Event-ID"])};
+}
+
+asio::awaitable<void> serve(UnixStream stream, Backend& backend, std::shared_ptr<Crowd> crowd,
+                            [[maybe_unused]] Counted connection) {
   const Peer peer = peer_of(stream.socket().native_handle());
   beast::flat_buffer buffer;
   while (true) {
@@ -78,19 +112,18 @@ asio::awaitable<void> serve(UnixStream stream, Backend& backend, [[maybe_unused]
       reply = problem(400, "The request could not be read: " + read_error.message() + ".");
     } else {
       keep_alive = parser.get().keep_alive();
-      const auto& request = parser.get();
-      const Request asked{std::string(request.method_string()), std::string(request.target()), request.body()};
-      reply = co_await answer(asked, peer, backend);
+      reply = co_await answer(request_of(parser.get()), peer, backend);
     }
-    http::response<http::string_body> response(static_cast<http::status>(reply.status), 11);
-    response.set(http::field::content_type, reply.content_type);
-    response.set(http::field::cache_control, "no-store");
-    response.body() = std::move(reply.body);
-    response.keep_alive(keep_alive);
-    response.prepare_payload();
-    stream.expires_after(kRequestTimeout);
-    const auto [write_error, written] = co_await http::async_write(stream, response, use_tuple);
-    if (write_error || !keep_alive) co_return;
+    if (reply.stream && crowd->streams >= kStreamsMax) {
+      reply = problem(503, "There are " + std::to_string(kStreamsMax) + " streams already; end one of them first.");
+    }
+    if (reply.stream) {
+      const Counted counted(crowd, &Crowd::streams);
+      co_await send_stream(stream, *reply.stream, crowd->leaving);
+      co_return;
+    }
+    const bool sent = co_await send_reply(stream, std::move(reply), keep_alive);
+    if (!sent || !keep_alive) co_return;
   }
 }
 
@@ -98,12 +131,21 @@ asio::awaitable<void> serve(UnixStream stream, Backend& backend, [[maybe_unused]
 
 HttpServer::HttpServer(asio::io_context& io, asio::local::stream_protocol::acceptor acceptor,
                        std::filesystem::path path, Backend& backend)
-    : acceptor_(std::move(acceptor)), path_(std::move(path)), backend_(backend) {
+    : acceptor_(std::move(acceptor)), path_(std::move(path)), backend_(backend), crowd_(std::make_shared<Crowd>()) {
   asio::co_spawn(io, accept_loop(), asio::detached);
 }
 
 HttpServer::~HttpServer() {
+  crowd_->streams_gone = nullptr;
   ::unlink(path_.c_str());
+}
+
+void HttpServer::finish(std::function<void()> done) {
+  acceptor_.close();
+  if (crowd_->streams == 0) return done();
+  crowd_->streams_gone = std::move(done);
+  crowd_->leaving->asked = true;
+  crowd_->leaving->changes.tell();
 }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen(asio::io_context& io, const std::filesystem::path& path,
@@ -154,8 +196,9 @@ asio::awaitable<void> HttpServer::accept_loop() {
       co_await pause.async_wait(use_tuple);
       continue;
     }
-    if (*connections_ >= kConnectionsMax) continue;  // closed at once
-    asio::co_spawn(acceptor_.get_executor(), serve(UnixStream(std::move(socket)), backend_, Counted(connections_)),
+    if (crowd_->connections >= kConnectionsMax) continue;  // closed at once
+    asio::co_spawn(acceptor_.get_executor(),
+                   serve(UnixStream(std::move(socket)), backend_, crowd_, Counted(crowd_, &Crowd::connections)),
                    asio::detached);
   }
 }

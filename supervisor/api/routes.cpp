@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "supervisor/api/event_stream.h"
 #include "supervisor/api/incident_report.h"
 
 namespace ts::api {
@@ -16,6 +18,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kBodyBytesMax = 64 * 1024;
+constexpr std::int64_t kEventsMax = 1000;  // in one reply
 
 std::string_view title_of(unsigned status) {
   switch (status) {
@@ -24,6 +27,7 @@ std::string_view title_of(unsigned status) {
     case 405: return "Method not allowed";
     case 409: return "Refused";
     case 422: return "No usable checkpoint";
+    case 503: return "Not now";
     default: return "Failed";
   }
 }
@@ -93,6 +97,53 @@ std::optional<IncidentTarget> incident_target(std::string_view target) {
   return out;
 }
 
+// "since=12&limit=50", whole numbers only.
+Result<EventQuery> parse_event_query(std::string_view text) {
+  EventQuery query;
+  while (!text.empty()) {
+    const std::string_view part = text.substr(0, text.find('&'));
+    text.remove_prefix(std::min(text.size(), part.size() + 1));
+    const std::size_t equals = std::min(part.find('='), part.size());
+    const std::string_view name = part.substr(0, equals);
+    const auto number = parse_plain_integer(part.substr(std::min(part.size(), equals + 1)));
+    if (name == "since" && number) {
+      query.since = *number;
+    } else if (name == "limit" && number && *number >= 1 && *number <= kEventsMax) {
+      query.limit = static_cast<std::size_t>(*number);
+    } else {
+      return make_error(ErrorKind::data, "the request may ask for since= an event's number and limit= 1 to " +
+                                             std::to_string(kEventsMax) + ", not for " + escape_control(part) + ".");
+    }
+  }
+  return query;
+}
+
+boost::asio::awaitable<Reply> answer_events(std::string_view asked, Backend& backend) {
+  const auto query = parse_event_query(asked);
+  if (!query) co_return problem(400, query.error().message);
+  const auto page = co_await backend.events(*query);
+  if (!page) co_return problem(503, page.error().message);
+  co_return Reply{200, "application/json", to_json(*page)};
+}
+
+// A place in the header is where the client stands by now, one in the request where it once began.
+boost::asio::awaitable<Reply> stream_events(std::string_view asked, const Request& request, const Peer& peer,
+                                            Backend& backend) {
+  auto query = parse_event_query(asked);
+  if (!query) co_return problem(400, query.error().message);
+  if (!request.last_event_id.empty()) {
+    const auto place = parse_plain_integer(request.last_event_id);
+    if (!place) co_return problem(400, "Last-Event-ID must be an event's number.");
+    query->since = *place;
+  }
+  if (!query->since) {
+    const auto page = co_await backend.events({std::nullopt, 1});
+    if (!page) co_return problem(503, page.error().message);
+    query->since = page->newest;
+  }
+  co_return Reply{200, "text/event-stream", {}, std::make_unique<EventStream>(backend, peer, *query->since)};
+}
+
 }  // namespace
 
 Reply problem(unsigned status, const std::string& detail) {
@@ -105,24 +156,31 @@ Reply problem(unsigned status, const std::string& detail) {
 }
 
 boost::asio::awaitable<Reply> answer(const Request& request, const Peer& peer, Backend& backend) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kRoutes = {{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kRoutes = {{
       {"GET", "/metrics"},
       {"GET", "/v1/status"},
+      {"GET", "/v1/events"},
+      {"GET", "/v1/events/stream"},
       {"POST", "/v1/start"},
       {"POST", "/v1/stop"},
       {"POST", "/v1/restart"},
       {"POST", "/v1/fresh"},
   }};
-  for (const auto& [method, target] : kRoutes) {
-    if (request.target != target || request.method == method) continue;
-    co_return problem(405, std::string(target) + " wants " + std::string(method) + ".");
+  const std::string_view target = request.target;
+  const std::string_view path = target.substr(0, target.find('?'));
+  const std::string_view asked = target.substr(std::min(target.size(), path.size() + 1));
+  for (const auto& [method, known] : kRoutes) {
+    if (path != known || request.method == method) continue;
+    co_return problem(405, std::string(known) + " wants " + std::string(method) + ".");
   }
-  if (request.target == "/v1/status") co_return Reply{200, "application/json", pretty_json(backend.status())};
-  if (request.target == "/metrics") co_return Reply{200, kMetricsContentType, to_prometheus(backend.measures())};
-  if (request.target == "/v1/start") co_return reply_to(backend.start(peer));
-  if (request.target == "/v1/stop") co_return reply_to(backend.stop(peer));
-  if (request.target == "/v1/fresh") co_return reply_to(backend.fresh(peer));
-  if (request.target == "/v1/restart") {
+  if (path == "/v1/events") co_return co_await answer_events(asked, backend);
+  if (path == "/v1/events/stream") co_return co_await stream_events(asked, request, peer, backend);
+  if (target == "/v1/status") co_return Reply{200, "application/json", pretty_json(backend.status())};
+  if (target == "/metrics") co_return Reply{200, kMetricsContentType, to_prometheus(backend.measures())};
+  if (target == "/v1/start") co_return reply_to(backend.start(peer));
+  if (target == "/v1/stop") co_return reply_to(backend.stop(peer));
+  if (target == "/v1/fresh") co_return reply_to(backend.fresh(peer));
+  if (target == "/v1/restart") {
     const auto from = parse_restart(request.body);
     if (!from) co_return problem(400, from.error().message);
     co_return reply_to(co_await backend.restart(peer, *from));

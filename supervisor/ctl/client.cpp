@@ -1,6 +1,9 @@
 #include "supervisor/ctl/client.h"
 
+#include <array>
 #include <cerrno>
+#include <span>
+#include <string_view>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -18,6 +21,9 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 
 constexpr std::chrono::seconds kReplyTimeout{30};
+constexpr std::chrono::seconds kSilenceMax{45};  // a stream gives a sign of life every 15 s
+constexpr std::size_t kSocketPathMax = 108;
+constexpr std::size_t kPieceBytes = 16 * 1024;
 
 Error no_daemon(const std::string& socket, const boost::system::error_code& error) {
   std::string why = "no supervisor answers on " + socket + " (" + error.message() + ").";
@@ -31,43 +37,121 @@ Error no_daemon(const std::string& socket, const boost::system::error_code& erro
   return make_error(ErrorKind::unavailable, why);
 }
 
+// One operation to its end. Only asynchronous ones have time limits.
+template <class Start>
+boost::system::error_code finish(asio::io_context& io, Start&& start) {
+  boost::system::error_code out;
+  start([&out](const boost::system::error_code& error, std::size_t) { out = error; });
+  io.restart();
+  io.run();
+  return out;
+}
+
+class Connection {
+ public:
+  explicit Connection(const std::filesystem::path& socket)
+      : path_(socket.string()), name_(escape_control(path_)), stream_(io_) {}
+
+  Result<> open() {
+    if (path_.size() >= kSocketPathMax) {
+      return make_error(ErrorKind::unavailable, "the socket's path " + name_ + " is longer than a socket's can be.");
+    }
+    boost::system::error_code error;
+    stream_.socket().connect(asio::local::stream_protocol::endpoint(path_), error);
+    if (error) return no_daemon(name_, error);
+    return {};
+  }
+
+  boost::system::error_code send(http::request<http::string_body>& request) {
+    request.set(http::field::host, "localhost");
+    request.keep_alive(false);
+    request.prepare_payload();
+    return finish(io_, [&](auto done) {
+      stream_.expires_after(kReplyTimeout);
+      http::async_write(stream_, request, done);
+    });
+  }
+
+  template <class Parser>
+  boost::system::error_code read_header(Parser& parser) {
+    return finish(io_, [&](auto done) {
+      stream_.expires_after(kReplyTimeout);
+      http::async_read_header(stream_, buffer_, parser, done);
+    });
+  }
+
+  // What has come of the body, up to the size of `into`.
+  Result<std::string_view> read_some(http::response_parser<http::buffer_body>& parser, std::span<char> into) {
+    auto& body = parser.get().body();
+    body.data = into.data();
+    body.size = into.size();
+    const auto error = finish(io_, [&](auto done) {
+      stream_.expires_after(kSilenceMax);
+      http::async_read_some(stream_, buffer_, parser, done);
+    });
+    if (error && error != http::error::need_buffer) return broke_off(error);
+    return std::string_view(into.data(), into.size() - body.size);
+  }
+
+  boost::system::error_code read(http::response<http::string_body>& response) {
+    return finish(io_, [&](auto done) {
+      stream_.expires_after(kReplyTimeout);
+      http::async_read(stream_, buffer_, response, done);
+    });
+  }
+
+  Error broke_off(const boost::system::error_code& error) const {
+    return make_error(ErrorKind::unavailable,
+                      "the supervisor on " + name_ + " gave no answer (" + error.message() + ").");
+  }
+
+ private:
+  std::string path_;
+  std::string name_;  // for sentences
+  asio::io_context io_;
+  beast::basic_stream<asio::local::stream_protocol> stream_;
+  beast::flat_buffer buffer_;
+};
+
 }  // namespace
 
 Result<HttpReply> Client::request(const std::string& method, const std::string& target, const std::string& body) const {
-  const std::string name = escape_control(socket_.string());
-  asio::io_context io;
-  beast::basic_stream<asio::local::stream_protocol> stream(io);
-  boost::system::error_code error;
-  if (socket_.string().size() >= 108) {
-    return make_error(ErrorKind::unavailable, "the socket's path " + name + " is longer than a socket's can be.");
-  }
-  stream.socket().connect(asio::local::stream_protocol::endpoint(socket_.string()), error);
-  if (error) return no_daemon(name, error);
-
+  Connection connection(socket_);
+  if (const auto opened = connection.open(); !opened) return opened.error();
   http::request<http::string_body> request(http::string_to_verb(method), target, 11);
-  request.set(http::field::host, "localhost");
   request.set(http::field::content_type, "application/json");
   request.body() = body;
-  request.keep_alive(false);
-  request.prepare_payload();
-  beast::flat_buffer buffer;
+  if (const auto error = connection.send(request)) return connection.broke_off(error);
   http::response<http::string_body> response;
-  bool answered = false;
-  stream.expires_after(kReplyTimeout);
-  http::async_write(stream, request, [&](const boost::system::error_code& write_error, std::size_t) {
-    error = write_error;
-    if (error) return;
-    http::async_read(stream, buffer, response, [&](const boost::system::error_code& read_error, std::size_t) {
-      error = read_error;
-      answered = !read_error;
-    });
-  });
-  io.run();
-  if (!answered) {
-    return make_error(ErrorKind::unavailable,
-                      "the supervisor on " + name + " gave no answer (" + error.message() + ").");
-  }
+  if (const auto error = connection.read(response)) return connection.broke_off(error);
   return HttpReply{response.result_int(), response.body()};
+}
+
+Result<HttpReply> Client::follow(const std::string& target, const std::string& place,
+                                 const std::function<void()>& on_open,
+                                 const std::function<void(const api::ServerSent&)>& on_event) const {
+  Connection connection(socket_);
+  if (const auto opened = connection.open(); !opened) return opened.error();
+  http::request<http::string_body> request(http::verb::get, target, 11);
+  request.set("Last-Event-ID", place);
+  if (const auto error = connection.send(request)) return connection.broke_off(error);
+  http::response_parser<http::buffer_body> parser;
+  parser.body_limit(boost::none);
+  if (const auto error = connection.read_header(parser)) return connection.broke_off(error);
+  HttpReply reply{parser.get().result_int(), {}};
+  const bool streams = reply.status == 200;
+  if (streams) on_open();
+  api::ServerSentReader reader(on_event);
+  std::array<char, kPieceBytes> piece;
+  while (!parser.is_done()) {
+    const auto bytes = connection.read_some(parser, piece);
+    if (!bytes) return bytes.error();
+    if (!streams && reply.body.size() < kPieceBytes) reply.body += *bytes;
+    if (streams && !reader.feed(*bytes)) {
+      return make_error(ErrorKind::internal, "the supervisor's answer is no stream of events.");
+    }
+  }
+  return reply;
 }
 
 }  // namespace ts::ctl

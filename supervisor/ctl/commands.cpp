@@ -10,6 +10,7 @@
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/checkpoint/names.h"
+#include "supervisor/ctl/answers.h"
 #include "supervisor/ctl/render.h"
 
 namespace ts::ctl {
@@ -17,29 +18,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kReplyBytesMax = std::size_t{4} << 20;
 constexpr std::chrono::milliseconds kPollInterval{100};
-
-void say(const std::string& text) {
-  std::fputs((text + "\n").c_str(), stdout);
-}
-
-Exit complain(const std::string& sentence, Exit status) {
-  std::fprintf(stderr, "supervisorctl: %s\n", sentence.c_str());
-  return status;
-}
-
-Exit complain(const Error& error) {
-  return complain(error.message, error.kind == ErrorKind::unavailable ? Exit::no_daemon : Exit::failed);
-}
-
-Result<json::object> object_in(const HttpReply& reply) {
-  const auto document = parse_json(reply.body, "the supervisor's answer", kReplyBytesMax);
-  if (!document) return document.error();
-  const json::object* object = document->if_object();
-  if (object == nullptr) return make_error(ErrorKind::internal, "the supervisor's answer is no JSON object.");
-  return *object;
-}
 
 Result<json::object> read_status(const Client& client) {
   const auto reply = client.request("GET", "/v1/status");

@@ -33,6 +33,16 @@ Exit stop(const Client& client, const WaitOptions& wait);
 Exit fresh(const Client& client, const WaitOptions& wait);
 Exit restart(const Client& client, const std::optional<std::string>& from, const WaitOptions& wait);
 
+struct EventsOptions {
+  std::size_t count = 20;  // of the newest
+  bool follow = false;     // and then those that come, for ever
+  bool as_json = false;    // each as it is, one a line
+};
+
+// Without a daemon those of the journal of `config`, if there is one. One that goes away while it is followed is waited
+// for.
+Exit show_events(const Client& client, const Result<config::Config>& config, const EventsOptions& options);
+
 // These look at the directory themselves, with or without a daemon. A selector that names nothing usable is refused
 // with the list of those that do.
 Exit list_checkpoints(const config::Config& config, bool as_json);

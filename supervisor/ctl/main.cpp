@@ -39,6 +39,7 @@ struct Arguments {
   std::string plot;
   std::optional<std::size_t> last;
   std::size_t limit = 20;  // incidents: how many
+  ts::ctl::EventsOptions events;
 };
 
 ts::Result<ts::config::Config> load(const Arguments& arguments) {
@@ -234,6 +235,18 @@ int run(int argc, char** argv) {
   });
   on(waiting(app.add_subcommand("fresh", "Start over; all checkpoints are set aside, not deleted")),
      [&] { return with_client(arguments, [&](const auto& client) { return ts::ctl::fresh(client, wait()); }); });
+
+  auto* events_verb = app.add_subcommand("events", "What happened and what was decided, with reasons; e.g. events -f");
+  events_verb->add_flag("-f,--follow", arguments.events.follow,
+                        "Go on with what happens; survives a restart of the supervisor");
+  events_verb->add_option("-n", arguments.events.count, "So many of the newest first")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  events_verb->add_flag("--json", arguments.events.as_json, "As JSON, one event a line (docs/FORMATS.md)");
+  on(events_verb, [&] {
+    return with_client(
+        arguments, [&](const auto& client) { return ts::ctl::show_events(client, load(arguments), arguments.events); });
+  });
 
   add_checkpoint_verbs(app, arguments, on);
   add_metrics_verb(app, arguments, on);

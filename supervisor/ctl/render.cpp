@@ -122,4 +122,9 @@ std::string render_status(const json::object& status) {
   return out;
 }
 
+std::string render_event(const json::object& event) {
+  return text_of(event, "time") + "  " + padded(text_of(event, "level"), 5) + "  " +
+         padded(text_of(event, "type"), 10) + "  " + text_of(event, "message") + "\n";
+}
+
 }  // namespace ts::ctl

@@ -12,6 +12,9 @@ namespace ts::ctl {
 
 std::string render_status(const boost::json::object& status);
 
+// "2026-01-31T12:34:56.789Z  warn   incident    …", one line.
+std::string render_event(const boost::json::object& event);
+
 struct CheckpointRow {
   std::string name;  // "ep250", "best"
   checkpoint::Sidecar sidecar;

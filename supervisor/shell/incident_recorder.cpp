@@ -12,9 +12,13 @@ constexpr std::chrono::milliseconds kGiveWay{100};
 
 }  // namespace
 
-IncidentRecorder::IncidentRecorder(asio::io_context& io, Children& children, IncidentBook book,
-                                   std::shared_ptr<spdlog::logger> log)
-    : io_(io), book_(std::move(book)), log_(std::move(log)), gatherer_(&children) {
+IncidentRecorder::IncidentRecorder(asio::io_context& io, Children& children, IncidentBook book, OnEnded on_ended,
+                                   OnTrouble on_trouble)
+    : io_(io),
+      book_(std::move(book)),
+      on_ended_(std::move(on_ended)),
+      on_trouble_(std::move(on_trouble)),
+      gatherer_(&children) {
   asio::post(writer_, [this] { guarded([this] { book_.sweep(); }); });
 }
 
@@ -29,7 +33,7 @@ IncidentRecorder::~IncidentRecorder() {
 }
 
 void IncidentRecorder::warn(const Error& error) {
-  asio::post(io_, [log = log_, why = error.message] { log->warn("This incident is not on record: {}", why); });
+  asio::post(io_, [tell = on_trouble_, why = error.message] { tell("This incident is not on record: " + why); });
 }
 
 // No record is worth the supervisor's end.
@@ -86,6 +90,7 @@ void IncidentRecorder::ended(IncidentReport report, EvidenceRequest request) {
       current_->decision = report.decision;
       amend();
     });
+    asio::post(io_, [tell = on_ended_, report, where = where_] { tell(report, where); });
   });
 }
 

@@ -3,9 +3,10 @@
 // One incident for each unplanned end of a worker: begun when it is about to be ended, or when it has ended by itself,
 // and amended when its end and what followed are known. Everything is done in the order it was asked for.
 //
-// An incident that cannot be written is said in the log, and supervision goes on.
-// Ownership: owns the book and the one thread that writes it; the io_context, the children and the log outlive it.
-// Destroying it ends what is being gathered within moments. Threading: the io_context's thread; `done` is called there.
+// An incident that cannot be written is said, and supervision goes on.
+// Ownership: owns the book and the one thread that writes it; the io_context and the children outlive it.
+// Destroying it ends what is being gathered within moments. Threading: the io_context's thread; `done`, `on_ended` and
+// `on_trouble` are called there.
 #pragma once
 
 #include <chrono>
@@ -16,8 +17,6 @@
 #include <stop_token>
 #include <string>
 
-#include <spdlog/logger.h>
-
 #include "supervisor/shell/evidence.h"
 #include "supervisor/shell/incident_book.h"
 #include "supervisor/shell/net.h"
@@ -26,7 +25,11 @@ namespace ts::shell {
 
 class IncidentRecorder {
  public:
-  IncidentRecorder(asio::io_context& io, Children& children, IncidentBook book, std::shared_ptr<spdlog::logger> log);
+  // An end is on record, in this folder; empty: it is not.
+  using OnEnded = std::function<void(const IncidentReport& report, const std::string& where)>;
+  using OnTrouble = std::function<void(const std::string& sentence)>;
+
+  IncidentRecorder(asio::io_context& io, Children& children, IncidentBook book, OnEnded on_ended, OnTrouble on_trouble);
   ~IncidentRecorder();
   IncidentRecorder(const IncidentRecorder&) = delete;
   IncidentRecorder& operator=(const IncidentRecorder&) = delete;
@@ -57,7 +60,8 @@ class IncidentRecorder {
 
   asio::io_context& io_;
   IncidentBook book_;
-  std::shared_ptr<spdlog::logger> log_;  // of the io_context's thread
+  OnEnded on_ended_;
+  OnTrouble on_trouble_;
   EvidenceGatherer gatherer_;
   std::optional<IncidentReport> current_;  // the newest, as far as it is known
   std::string where_;                      // its folder

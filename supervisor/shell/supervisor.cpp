@@ -17,9 +17,7 @@ constexpr const char* kLockFile = "lock";
 constexpr const char* kNotifySocket = "notify.sock";
 constexpr std::chrono::milliseconds kRepeatedSignal{300};
 constexpr std::size_t kBeatsKept = 32;
-constexpr std::chrono::milliseconds kLastWordsWait{
-    500};  // no end is judged later than that, whatever the log's disk does
-constexpr int kStatusesAMinute = 30;
+constexpr std::chrono::milliseconds kLastWordsWait{500};  // no end is judged later, whatever the log's disk does
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -63,7 +61,8 @@ Supervisor::Supervisor(asio::io_context& io, config::Config config, Options opti
       service_(io),
       timer_(io),
       look_timer_(io),
-      words_timer_(io) {}
+      words_timer_(io),
+      goodbye_timer_(io) {}
 
 Supervisor::~Supervisor() = default;
 
@@ -77,10 +76,15 @@ Result<> Supervisor::open() {
   auto lock = checkpoint::DirectoryLock::acquire(*state_directory_, "trainer-supervisor", kLockFile);
   if (!lock) return lock.error();
   lock_.emplace(std::move(*lock));
+  auto journal = Directory::open(state_directory_->path(), Directory::Create::no);
+  if (!journal) return journal.error();
+  events_ = std::make_unique<Events>(io_, children_, std::move(*journal), config_.hooks.on_event, log_, [this] {
+    return EventContext{run_id_, state_.attempt, state_.progress.episode};
+  });
 
   auto receiver = NotifyReceiver::bind(
       io_, state_directory_->path() / kNotifySocket, [this](Notification& said) { return hear(said); },
-      [this](const std::string& note) { log_->warn(note); });
+      [this](const std::string& note) { tell(api::EventType::trouble, api::EventLevel::warn, note); });
   if (!receiver) return receiver.error();
   receiver_ = std::move(*receiver);
   auto server = api::HttpServer::listen(io_, config::resolved_control_socket(config_), *this);
@@ -89,27 +93,34 @@ Result<> Supervisor::open() {
   asio::post(io_, [this] { service_.ready(); });  // when the loop runs, the socket is served
 
   for (const std::string& key : config::keys_without_effect(config_)) {
-    log_->warn("{} is set, but has no effect in this version.", key);
+    tell(api::EventType::config, api::EventLevel::warn, key + " is set, but has no effect in this version.",
+         {{"key", key}});
   }
   std::string note;
   auto book = IncidentBook::open(*state_directory_);
   if (!book) return book.error();
-  recorder_ = std::make_unique<IncidentRecorder>(io_, children_, std::move(*book), log_);
-  keeper_ = std::make_unique<StateKeeper>(io_, disk_, state_directory_->path().string(),
-                                          StateKeeper::Uses{[this] { return remember(); },
-                                                            [this](const Memory& memory, Durable durable) {
-                                                              return save_memory(*state_directory_, memory, durable);
-                                                            },
-                                                            [this](const std::string& what) { log_->warn(what); }});
+  recorder_ = std::make_unique<IncidentRecorder>(
+      io_, children_, std::move(*book),
+      [this](const IncidentReport& report, const std::string& where) { tell_incident(report, where); },
+      [this](const std::string& what) { tell(api::EventType::trouble, api::EventLevel::warn, what); });
+  keeper_ = std::make_unique<StateKeeper>(
+      io_, disk_, state_directory_->path().string(),
+      StateKeeper::Uses{
+          [this] { return remember(); },
+          [this](const Memory& memory, Durable durable) { return save_memory(*state_directory_, memory, durable); },
+          [this](const std::string& what) { tell(api::EventType::trouble, api::EventLevel::warn, what); }});
   const Memory memory = load_memory(*state_directory_, note);
-  if (!note.empty()) log_->warn(note);
+  if (!note.empty()) tell(api::EventType::trouble, api::EventLevel::warn, note);
   state_ = memory.state;
   run_id_ = memory.run_id;
   exact_ = memory.exact;
   recall_accounts(memory);
   facts_ = gather_directory_facts(config_);
+  tell_start();
   if (!memory.host.empty() && memory.host != host_name()) {
-    log_->warn("This run was last supervised on {}; going on here, on {}.", escape_control(memory.host), host_name());
+    tell(api::EventType::supervisor, api::EventLevel::warn,
+         "This run was last supervised on " + escape_control(memory.host) + "; going on here, on " + host_name() + ".",
+         {{"action", "moved"}, {"from", memory.host}, {"to", host_name()}});
   }
   if (adopt_survivor(memory) || adopt_unrecorded(*models)) {
     if (options_.fresh) post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
@@ -132,6 +143,7 @@ Result<> Supervisor::open() {
 // Service managers and wrappers often send a signal to the process and to its group: that is one request.
 void Supervisor::shut_down() {
   const core::Instant moment = now();
+  if (left_) return io_.stop();
   if (shutdown_asked_ && moment - *shutdown_asked_ < kRepeatedSignal) return;
   if (leave_ && (shutdown_asked_ || leave_->has_said())) return leave_at_once();
   if (!shutdown_asked_) shutdown_asked_ = moment;
@@ -160,16 +172,13 @@ void Supervisor::handle(const core::Event& event) {
                        std::holds_alternative<core::RestartRequested>(event) ||
                        std::holds_alternative<core::ShutdownRequested>(event);
   if (is_wish) settle_spawn();
+  const core::Phase phase = state_.phase;
   const core::Vantage before = core::vantage_of(state_);
   const core::Instant moment = now();
   core::Transition transition = core::step(std::move(state_), event, moment, policy_);
   keep_accounts(before, event, transition, moment);
   state_ = std::move(transition.state);
-  if (!transition.note.empty()) {
-    const bool bad = state_.phase == core::Phase::fatal;
-    const auto level = bad ? spdlog::level::err : transition.alarm ? spdlog::level::warn : spdlog::level::info;
-    log_->log(level, "{}: {}", core::to_string(state_.phase), transition.note);
-  }
+  if (!transition.note.empty()) tell_transition(phase, transition);
   for (const core::Action& action : transition.actions) {
     std::visit([this](const auto& what) { perform(what); }, action);
   }
@@ -206,7 +215,10 @@ bool Supervisor::hear(Notification& said) {
   post(core::MessageReceived{state_.attempt, message});
   if (message.episode) rate_.add(*message.episode, *last_beat_);
   if (resumed_said && *message.resumed > 0 && state_.phase != core::Phase::stopping) {
-    log_->info("Resuming training from episode {}/{}", *message.resumed + 1, view().total_episodes);
+    tell(api::EventType::resumed, api::EventLevel::info,
+         "Resuming training from episode " + std::to_string(*message.resumed + 1) + "/" +
+             std::to_string(view().total_episodes),
+         {{"episode", *message.resumed}});
   }
   if (message.status) note_status(*message.status);
   if (message.checkpoint) {
@@ -217,21 +229,9 @@ bool Supervisor::hear(Notification& said) {
   return true;
 }
 
-// A chatty worker must not fill the log: so many lines a minute are enough for a person.
-void Supervisor::note_status(const std::string& status) {
-  if (status.empty() || status == last_status_) return;
-  last_status_ = status;
-  if (now() - statuses_since_ > std::chrono::minutes{1}) {
-    statuses_since_ = now();
-    statuses_ = 0;
-  }
-  if (++statuses_ <= kStatusesAMinute) log_->info("worker: {}", escape_control(status));
-  if (statuses_ == kStatusesAMinute) log_->info("worker: (more of these in this minute are not logged)");
-}
-
 void Supervisor::worker_ended(std::int64_t attempt, const WorkerEnd& end) {
   receiver_->drain();  // what it said before it ended comes first
-  for (const std::string& note : end.notes) log_->warn(note);
+  for (const std::string& note : end.notes) tell(api::EventType::leftover, api::EventLevel::warn, note);
   last_worker_ = worker_ ? worker_->identity() : ProcessIdentity{};
   worker_.reset();
   if (!core::leaves_work(state_, end.status)) held_.reset();  // else the next launch would still make it durable
@@ -285,22 +285,9 @@ void Supervisor::facts_arrived(DirectoryFacts facts) {
   facts_ = std::move(facts);
   if (newer) note_checkpoints(since);
   if (newer) judge_exactness();
+  // (Going back makes an older one the newest.)
+  if (newer && facts_.newest->sidecar.created > since && checkpoints_.take(now())) tell_checkpoint();
   if (worker_ && newer) console_.progress(view(), now(), true);
-}
-
-// The first checkpoint after a resume tells in which environment the run goes on.
-void Supervisor::judge_exactness() {
-  if (!resumed_ || facts_.newest->sidecar.episode <= resumed_->episode) return;
-  auto differing = exactness_differences(resumed_->exactness, facts_.newest->sidecar.exactness);
-  for (std::string& name : exactness_differences(resumed_->config, facts_.newest->sidecar.config)) {
-    differing.push_back(std::move(name));
-  }
-  if (!differing.empty()) {
-    log_->warn("This run is no longer bit-exact: since the resume from episode {} these differ: {}", resumed_->episode,
-               join(differing, ", "));
-  }
-  exact_ = exact_.value_or(true) && differing.empty();
-  resumed_.reset();
 }
 
 void Supervisor::arm_timer() {

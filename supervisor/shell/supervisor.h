@@ -1,12 +1,12 @@
 // The imperative shell: turns what the system says into events for core::step and its actions into system calls.
 //
 // One queue of events, drained in order on the io_context's thread; before an exit or a timer is judged, everything
-// that the worker has said by then is heard. One log line for each transition.
+// that the worker has said by then is heard. One event, and log line, for each transition.
 //
 // From open() on nothing here waits for a disk. Saves, launches, rescues and looks at the checkpoints are done on one
 // other thread, in the order in which the core asked for them, and come back as events; so whatever follows a save in a
 // transition and needs it written finds it written, but for a signal, which waits for nobody. What the worker printed
-// is read on a thread of its own, incidents and log lines are written on theirs.
+// is read on a thread of its own; incidents, the journal of events and log lines are written on theirs.
 //
 // Ownership: owns the worker's handle, the sockets and the timer. The io_context, configuration, log and console
 // outlive it.
@@ -35,6 +35,7 @@
 #include "supervisor/shell/directory_facts.h"
 #include "supervisor/shell/disk_worker.h"
 #include "supervisor/shell/episode_rate.h"
+#include "supervisor/shell/events.h"
 #include "supervisor/shell/incident_recorder.h"
 #include "supervisor/shell/launch_preparation.h"
 #include "supervisor/shell/leaving.h"
@@ -42,6 +43,7 @@
 #include "supervisor/shell/log.h"
 #include "supervisor/shell/net.h"
 #include "supervisor/shell/notify_receiver.h"
+#include "supervisor/shell/ration.h"
 #include "supervisor/shell/rescue.h"
 #include "supervisor/shell/service_manager.h"
 #include "supervisor/shell/spawning.h"
@@ -85,8 +87,19 @@ class Supervisor final : public api::Backend {
   asio::awaitable<Result<std::string>> restart(const api::Peer& peer, std::optional<std::string> from) override;
   asio::awaitable<Result<boost::json::object>> incidents(std::size_t limit) override;
   asio::awaitable<Result<boost::json::object>> incident(std::string selector) override;
+  asio::awaitable<Result<api::EventPage>> events(api::EventQuery query) override { return events_->answer(query); }
+  api::Changes& event_changes() override { return events_->changes(); }
+  void cut_off(const api::Peer& peer, const std::string& what, const std::string& place) override;
 
  private:
+  void tell(api::EventType type, api::EventLevel level, std::string message, boost::json::object details = {});
+  void tell_start();
+  void tell_transition(core::Phase before, const core::Transition& transition);
+  void tell_launch(const core::LaunchPrepared& launch);
+  void tell_checkpoint();
+  void tell_incident(const IncidentReport& report, const std::string& where);
+  void tell_request(const api::Peer& peer, const std::string& what, const std::string& refusal = {});
+  Error refuse(const api::Peer& peer, const std::string& what, Error why);
   void post(core::Event event);
   void handle(const core::Event& event);
   void perform(const core::PrepareLaunch& action);
@@ -126,6 +139,7 @@ class Supervisor final : public api::Backend {
   void begin_leaving();
   void leave_at_once();
   void say_goodbye();
+  void end_conversations();
   bool adopt_survivor(const Memory& memory);
   bool adopt_unrecorded(const checkpoint::Directory& models);
   bool adopt(const UnrecordedWorker& found);
@@ -154,6 +168,7 @@ class Supervisor final : public api::Backend {
   std::deque<core::Event> queue_;
   bool draining_ = false;
   bool leaving_ = false;
+  bool left_ = false;  // all is done but to let others hear of it
   bool refused_by_lock_ = false;
   std::string interruption_;  // what ended the last worker together with its supervisor
   bool unsaved_end_ = false;  // what the last worker could not save before it ended is not saved
@@ -163,6 +178,7 @@ class Supervisor final : public api::Backend {
   int exit_code_ = 0;
 
   Children children_;
+  std::unique_ptr<Events> events_;
   ServiceManager service_;
   std::unique_ptr<NotifyReceiver> receiver_;
   std::unique_ptr<api::HttpServer> server_;
@@ -184,8 +200,8 @@ class Supervisor final : public api::Backend {
   std::uint64_t log_end_ = 0;                  // where its output ends; 0: not known
   std::int64_t reached_ = 0;                   // its last completed episode
   std::string last_status_;                    // said once, however often it is sent
-  core::Instant statuses_since_{0};
-  int statuses_ = 0;
+  Ration statuses_{30};
+  Ration checkpoints_{60};
   EpisodeRate rate_;
   DirectoryFacts facts_;
   core::Instant facts_asked_at_{0};  // by whoever measures
@@ -198,6 +214,7 @@ class Supervisor final : public api::Backend {
   asio::steady_timer timer_;
   asio::steady_timer look_timer_;
   asio::steady_timer words_timer_;
+  asio::steady_timer goodbye_timer_;
   std::unique_ptr<IncidentRecorder> recorder_;
   std::unique_ptr<StateKeeper> keeper_;
   DiskWorker log_reader_;

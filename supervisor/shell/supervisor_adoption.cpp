@@ -30,9 +30,12 @@ bool Supervisor::adopt_survivor(const Memory& memory) {
     const bool rebooted = memory.boot_id != current_boot_id();
     interruption_ = rebooted ? "the machine was restarted, or lost power, while it trained"
                              : "its worker ended together with the last supervisor";
-    log_->warn("The worker {} was running when the last supervisor was last heard of; {}. {}", memory.worker->pid,
-               rebooted ? "the machine has been restarted since, or has lost power" : "both are gone",
-               what_it_cost(facts_.newest));
+    tell(api::EventType::adoption, api::EventLevel::warn,
+         "The worker " + std::to_string(memory.worker->pid) +
+             " was running when the last supervisor was last heard of; " +
+             (rebooted ? "the machine has been restarted since, or has lost power. " : "both are gone. ") +
+             what_it_cost(facts_.newest),
+         {{"pid", memory.worker->pid}, {"adopted", false}, {"rebooted", rebooted}});
     return false;
   }
   watch_adopted(std::move(*survivor), 0, log_size(worker_log()));
@@ -54,10 +57,12 @@ bool Supervisor::adopt(const UnrecordedWorker& found) {
   auto worker = WorkerProcess::adopt(io_, children_, found.identity,
                                      [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
   if (!worker) return false;
-  log_->warn(
-      "Worker {} was started by an earlier supervisor that had no time to write it down; it holds the lock of {}/ and "
-      "was launched as attempt {} of this run.",
-      found.identity.pid, config_.checkpoints.directory.string(), found.attempt);
+  tell(api::EventType::adoption, api::EventLevel::warn,
+       "Worker " + std::to_string(found.identity.pid) +
+           " was started by an earlier supervisor that had no time to write it down; it holds the lock of " +
+           config_.checkpoints.directory.string() + "/ and was launched as attempt " + std::to_string(found.attempt) +
+           " of this run.",
+       {{"pid", found.identity.pid}, {"adopted", true}, {"attempt", found.attempt}});
   if (run_id_ != found.run_id) begin_run();
   run_id_ = found.run_id;
   watch_adopted(std::move(*worker), found.attempt, found.log_size);

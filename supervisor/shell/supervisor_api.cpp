@@ -19,10 +19,6 @@ double seconds(core::Instant span) {
   return std::chrono::duration<double>(span).count();
 }
 
-std::string name_of(const api::Peer& peer) {
-  return "(asked by process " + std::to_string(peer.pid) + " of user " + std::to_string(peer.uid) + ")";
-}
-
 // Reads there, and comes back here.
 asio::awaitable<Result<boost::json::object>> read_elsewhere(asio::thread_pool::executor_type there,
                                                             asio::io_context::executor_type here,
@@ -84,34 +80,35 @@ Result<> Supervisor::refuse_if_leaving() const {
 }
 
 Result<std::string> Supervisor::start(const api::Peer& peer) {
-  if (const auto refused = refuse_if_leaving(); !refused) return refused.error();
+  if (const auto refused = refuse_if_leaving(); !refused) return refuse(peer, "start", refused.error());
+  tell_request(peer, "start");
   if (state_.phase == core::Phase::running || state_.phase == core::Phase::starting) {
     return std::string("It is ") + std::string(core::to_string(state_.phase)) + " already.";
   }
-  log_->info("start {}", name_of(peer));
   post(core::StartRequested{true});
   return state_.phase == core::Phase::finished ? "Nothing to start: " + state_.reason + "." : "Starting.";
 }
 
 Result<std::string> Supervisor::stop(const api::Peer& peer) {
+  tell_request(peer, "stop");
   if (leave_) return std::string("Stopped; the supervisor is leaving.");
-  log_->info("stop {}", name_of(peer));
   post(core::StopRequested{});
   if (state_.ending) return std::string("Stopping: what the worker left in memory is being saved.");
   return std::string(state_.has_process() ? "Stopping: the worker is saving its state." : "Stopped.");
 }
 
 Result<std::string> Supervisor::fresh(const api::Peer& peer) {
-  if (const auto refused = refuse_if_leaving(); !refused) return refused.error();
-  log_->info("fresh {}", name_of(peer));
+  if (const auto refused = refuse_if_leaving(); !refused) return refuse(peer, "fresh", refused.error());
+  tell_request(peer, "fresh");
   post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
   return std::string("Starting over; the checkpoints there are will be set aside, not deleted.");
 }
 
 asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, std::optional<std::string> from) {
-  if (const auto refused = refuse_if_leaving(); !refused) co_return refused.error();
+  const std::string verb = from ? "restart --from " + escape_control(*from) : "restart";
+  if (const auto refused = refuse_if_leaving(); !refused) co_return refuse(peer, verb, refused.error());
   if (!from) {
-    log_->info("restart {}", name_of(peer));
+    tell_request(peer, verb);
     post(core::RestartRequested{});
     co_return std::string("Restarting from the newest checkpoint.");
   }
@@ -128,9 +125,9 @@ asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, 
     }
   });
   co_await asio::post(asio::bind_executor(io_, asio::use_awaitable));
-  if (!target) co_return target.error();
-  if (const auto refused = refuse_if_leaving(); !refused) co_return refused.error();
-  log_->info("restart --from {} {}", escape_control(selector), name_of(peer));
+  if (!target) co_return refuse(peer, verb, target.error());
+  if (const auto refused = refuse_if_leaving(); !refused) co_return refuse(peer, verb, refused.error());
+  tell_request(peer, verb);
   post(core::RestartRequested{{core::LaunchFrom::Kind::selector, target->selector}});
   co_return "Restarting from " + target->name + "; newer checkpoints will be set aside, not deleted.";
 }

@@ -36,6 +36,16 @@ std::string detected_by(core::Cause cause) {
   }
 }
 
+std::string_view outcome_name(Rescue::Outcome outcome) {
+  switch (outcome) {
+    case Rescue::Outcome::rescued: return "rescued";
+    case Rescue::Outcome::not_needed: return "not_needed";
+    case Rescue::Outcome::refused: return "refused";
+    case Rescue::Outcome::not_written: return "not_written";
+  }
+  return "refused";
+}
+
 }  // namespace
 
 // Two looks, so that there is a difference between them. The core judges; a beat that comes meanwhile settles it.
@@ -133,6 +143,8 @@ void Supervisor::perform(const core::RescueSnapshot& action) {
       if (rescue->outcome != Rescue::Outcome::refused) unsaved_end_ = still_held;
       ++rescues_[static_cast<std::size_t>(rescue->outcome)];
       refresh_facts();
+      tell(api::EventType::rescue, still_held ? api::EventLevel::warn : api::EventLevel::debug, rescue->sentence,
+           {{"outcome", outcome_name(rescue->outcome)}});
       std::string what = rescue->sentence;
       if (what.ends_with('.')) what.pop_back();
       post(core::RescueSettled{attempt, std::move(what), still_held});

@@ -28,7 +28,7 @@ void Supervisor::perform(const core::PrepareLaunch& action) {
 
 void Supervisor::launch_settled(const core::PrepareLaunch& action, LaunchPlan plan) {
   if (leave_) return;
-  for (const std::string& note : plan.notes) log_->warn(note);
+  for (const std::string& note : plan.notes) tell(api::EventType::store, api::EventLevel::warn, note);
   if (plan.snapshot_settled) {
     held_.reset();
     unsaved_end_ = false;
@@ -51,13 +51,7 @@ void Supervisor::launch_settled(const core::PrepareLaunch& action, LaunchPlan pl
     run_id_ = plan.run_id;
     resumed_ = std::move(plan.resumed);
     recorder_->relaunched(prepared->resume.episode, std::max<std::int64_t>(0, reached_ - prepared->resume.episode));
-    if (prepared->resume.path.empty()) {
-      log_->info("Starting from the beginning: no checkpoint in {}/", config_.checkpoints.directory.string());
-    } else if (resumed_) {
-      log_->info("Auto-resuming from episode {}: {}", prepared->resume.episode, prepared->resume.path);
-    } else {
-      log_->info("Resuming from {}, a file of another origin", prepared->resume.path);
-    }
+    tell_launch(*prepared);
   }
   refresh_facts();
   post(std::move(plan.outcome));

@@ -1,4 +1,7 @@
 // The end of the daemon, by whatever way it comes.
+#include <unistd.h>
+
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <utility>
@@ -18,6 +21,8 @@ int exit_code_of(core::Cause cause) {
     default: return static_cast<int>(ExitCode::internal);
   }
 }
+
+constexpr std::chrono::seconds kGoodbye{5};
 
 }  // namespace
 
@@ -50,10 +55,11 @@ void Supervisor::begin_leaving() {
                                    {[this] { return "writing " + log_file_->name(); },
                                     [this](std::function<void()> done) { log_file_->end(std::move(done)); }}};
   leave_ = std::make_unique<Leaving>(
-      io_, std::move(parts), [this](const std::string& what) { log_->warn(what); },
+      io_, std::move(parts),
+      [this](const std::string& what) { tell(api::EventType::trouble, api::EventLevel::warn, what); },
       [this] {
         say_goodbye();
-        io_.stop();
+        end_conversations();
       });
   timer_.cancel();
 }
@@ -61,7 +67,8 @@ void Supervisor::begin_leaving() {
 // Whoever asks twice does not want to wait for a disk, which may never answer. Its locks stay taken until it does: the
 // kernel keeps a process that waits for a device.
 void Supervisor::leave_at_once() {
-  log_->warn("Leaving at once, as asked again, without waiting for {}.", leave_->awaited());
+  tell(api::EventType::trouble, api::EventLevel::warn,
+       "Leaving at once, as asked again, without waiting for " + leave_->awaited() + ".");
   exit_code_ = static_cast<int>(protocol::ExitCode::cannot_write);
   left_at_once_ = true;
   io_.stop();
@@ -70,15 +77,37 @@ void Supervisor::leave_at_once() {
 void Supervisor::say_goodbye() {
   const std::string saved =
       facts_.newest ? "the newest checkpoint is " + facts_.newest->path : "there is no checkpoint yet";
+  const std::string episode = std::to_string(state_.progress.episode);
+  api::EventLevel level = api::EventLevel::info;
+  std::string message;
   switch (state_.phase) {
     case core::Phase::finished:
-      log_->info("Finished: {}/{} episodes; {}.", state_.progress.episode, view().total_episodes, saved);
-      return;
-    case core::Phase::fatal: log_->error("Gave up; {}.", saved); return;
+      message = "Finished: " + episode + "/" + std::to_string(view().total_episodes) + " episodes; " + saved + ".";
+      break;
+    case core::Phase::fatal:
+      level = api::EventLevel::error;
+      message = "Gave up; " + saved + ".";
+      break;
     default:
-      log_->info("Stopped after episode {}; {}. To go on, start {}", state_.progress.episode, saved,
-                 service_.present() ? "the service again." : "it again: ./run_training.sh");
+      message = "Stopped after episode " + episode + "; " + saved + ". To go on, start " +
+                (service_.present() ? "the service again." : "it again: ./run_training.sh");
   }
+  tell(api::EventType::supervisor, level, std::move(message),
+       {{"action", "left"}, {"state", core::to_string(state_.phase)}, {"pid", ::getpid()}});
+}
+
+// Whoever follows the events, and the hook, hear the last ones; nobody waits long for them.
+void Supervisor::end_conversations() {
+  left_ = true;
+  goodbye_timer_.expires_after(kGoodbye);
+  goodbye_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) io_.stop();
+  });
+  const auto heard = [this, left = std::make_shared<int>(2)] {
+    if (--*left == 0) io_.stop();
+  };
+  server_->finish(heard);
+  events_->finish(heard);
 }
 
 }  // namespace ts::shell

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,20 +30,34 @@ constexpr milliseconds kStopLook{100};     // how often a request to stop is loo
 constexpr milliseconds kDeathWait{2'000};  // from SIGKILL to giving a program up
 constexpr std::size_t kPieceBytes = 16'384;
 
-// Messages in English, which evidence.cpp reads; no question to a server for debug symbols; nothing that is meant for
-// us.
-std::vector<std::string> tool_environment() {
-  static constexpr std::array<std::string_view, 8> kDropped = {
-      "LC_ALL=",       "DEBUGINFOD_URLS=", "NOTIFY_SOCKET=", "WATCHDOG_USEC=",
-      "WATCHDOG_PID=", "LISTEN_PID=",      "LISTEN_FDS=",    "LISTEN_FDNAMES="};
-  std::vector<std::string> out{"LC_ALL=C"};
+// No question to a server for debug symbols; nothing that is meant for us, and no mark of a worker's (stragglers.h).
+std::vector<std::string> environment_with(const std::map<std::string, std::string>& more) {
+  static constexpr std::array<std::string_view, 9> kDropped = {"DEBUGINFOD_URLS", "NOTIFY_SOCKET",  "WATCHDOG_USEC",
+                                                               "WATCHDOG_PID",    "LISTEN_PID",     "LISTEN_FDS",
+                                                               "LISTEN_FDNAMES",  "TRAINER_RUN_ID", "TRAINER_ATTEMPT"};
+  std::vector<std::string> out;
+  for (const auto& [name, value] : more) out.push_back(name + "=" + value);
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
-    const bool dropped =
-        std::any_of(kDropped.begin(), kDropped.end(), [&](auto name) { return text.starts_with(name); });
-    if (!dropped) out.emplace_back(text);
+    const std::string_view name = text.substr(0, text.find('='));
+    const bool dropped = std::find(kDropped.begin(), kDropped.end(), name) != kDropped.end();
+    if (!dropped && !more.contains(std::string(name))) out.emplace_back(text);
   }
   return out;
+}
+
+// A file in memory rather than a pipe: however much is in it, nobody waits for its reader.
+std::string open_input(const std::string& text, UniqueFd& out) {
+  if (text.empty()) {
+    out.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    return out ? "" : std::string("could not be started: /dev/null: ") + std::strerror(errno);
+  }
+  out.reset(::memfd_create("input", MFD_CLOEXEC));
+  const auto size = static_cast<ssize_t>(text.size());
+  if (!out || ::pwrite(out.get(), text.data(), text.size(), 0) != size) {
+    return std::string("could not be started: its input: ") + std::strerror(errno);
+  }
+  return {};
 }
 
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
@@ -58,9 +73,9 @@ struct SpawnSettings {
   posix_spawn_file_actions_t files;
   posix_spawnattr_t attributes;
 
-  explicit SpawnSettings(int output) {
+  SpawnSettings(int input, int output) {
     ::posix_spawn_file_actions_init(&files);
-    ::posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
     ::posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(&files, output, STDERR_FILENO);
     // A tool that is given up may outlive us: it must not keep our locks and sockets open.
@@ -93,14 +108,17 @@ ToolRun not_started(std::string why) {
 }
 
 // Starts it, or says why not.
-std::string start(const std::string& program, std::vector<std::string> arguments, Children* children, Started& out) {
+std::string start(const std::string& program, std::vector<std::string> arguments, const ToolInput& given,
+                  Children* children, Started& out) {
+  UniqueFd input;
+  if (std::string why = open_input(given.text, input); !why.empty()) return why;
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::string("could not be started: ") + std::strerror(errno);
   out.output.reset(ends[0]);
-  const UniqueFd input(ends[1]);
+  const UniqueFd output(ends[1]);
   ::fcntl(out.output.get(), F_SETFL, O_NONBLOCK);
-  const SpawnSettings settings(input.get());
-  std::vector<std::string> environment = tool_environment();
+  const SpawnSettings settings(input.get(), output.get());
+  std::vector<std::string> environment = environment_with(given.environment);
   int error = 0;
   const auto spawn = [&]() -> pid_t {
     pid_t pid = 0;
@@ -170,6 +188,10 @@ std::string describe_end(const siginfo_t& info) {
 }  // namespace
 
 std::optional<std::string> find_tool(std::string_view name) {
+  if (name.find('/') != std::string_view::npos) {
+    std::string path(name);
+    return ::access(path.c_str(), X_OK) == 0 ? std::optional(std::move(path)) : std::nullopt;
+  }
   const char* path = std::getenv("PATH");
   std::istringstream directories(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path);
   for (std::string directory; std::getline(directories, directory, ':');) {
@@ -181,12 +203,13 @@ std::optional<std::string> find_tool(std::string_view name) {
 }
 
 ToolRun ToolRunner::run(const std::vector<std::string>& arguments, const ToolLimits& limits,
-                        const std::stop_token& stop) {
+                        const std::stop_token& stop, const ToolInput& input) {
   reap_abandoned();
   const auto program = find_tool(arguments.front());
   if (!program) return not_started("is not installed");
   Started tool;
-  if (std::string why = start(*program, arguments, children_, tool); !why.empty()) return not_started(std::move(why));
+  if (std::string why = start(*program, arguments, input, children_, tool); !why.empty())
+    return not_started(std::move(why));
   ToolRun out;
   out.trouble = tool.pidfd ? follow(tool, limits, stop, out.output) : "could not be watched";
   out.complete = out.trouble.empty();

@@ -1,8 +1,9 @@
-// Runs a program of the system for what it prints: bounded in time and size, whatever the program does.
+// Runs a program of the system for what it prints or does (a debugger, a hook): bounded in time and size, whatever the
+// program does.
 //
 // Not Boost.Process: its faults (worker_process.cpp names four) lie where this needs care most, and nothing
-// asynchronous is wanted here. posix_spawn is enough: a process group of its own, /dev/null as input, no descriptor of
-// ours, one pipe.
+// asynchronous is wanted here. posix_spawn is enough: a process group of its own, a given text or nothing as input, no
+// descriptor of ours, one pipe.
 //
 // When its time is up the whole group is killed, grandchildren included, and the program is reaped. One that does not
 // even end then (it hangs in the kernel) is left and reaped at a later run or never: nobody waits for it.
@@ -15,6 +16,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -34,7 +36,13 @@ struct ToolRun {
   std::string trouble;   // one clause, empty for an exit status of 0: "ended with status 1", "was ended after 10s" …
 };
 
-// Where PATH has a program of this name, as execvp(3) looks; nothing when it is not installed.
+// What a program is given besides its arguments. The environment is ours without what is meant for us alone.
+struct ToolInput {
+  std::string text{};                                               // on its standard input
+  std::map<std::string, std::string> environment{{"LC_ALL", "C"}};  // messages in English, which evidence.cpp reads
+};
+
+// Where PATH has a program of this name, as execvp(3) looks; a name with a '/' is a path. Nothing when there is none.
 std::optional<std::string> find_tool(std::string_view name);
 
 class Children;
@@ -45,7 +53,8 @@ class ToolRunner {
   explicit ToolRunner(Children* children = nullptr) : children_(children) {}
 
   // `arguments` begins with the program's name. A request to stop ends it at once.
-  ToolRun run(const std::vector<std::string>& arguments, const ToolLimits& limits, const std::stop_token& stop = {});
+  ToolRun run(const std::vector<std::string>& arguments, const ToolLimits& limits, const std::stop_token& stop = {},
+              const ToolInput& input = {});
 
   // Programs that outlived their killing and have not been reaped so far.
   std::size_t abandoned() const { return abandoned_.size(); }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "supervisor/api/backend.h"
+#include "supervisor/api/event_ring.h"
 
 namespace ts::api {
 
@@ -35,6 +36,27 @@ class FakeBackend final : public Backend {
   boost::asio::awaitable<Result<boost::json::object>> incident(std::string selector) override {
     co_return document("incident " + selector);
   }
+  boost::asio::awaitable<Result<EventPage>> events(EventQuery query) override {
+    if (refusal) co_return *refusal;
+    co_return *ring.answer(query);
+  }
+  Changes& event_changes() override { return changes; }
+  void cut_off(const Peer&, const std::string& what, const std::string& place) override {
+    cut.push_back(what + " " + place);
+  }
+
+  // Tells an event with this message.
+  void tell(std::int64_t id, const std::string& message) {
+    Event event;
+    event.id = id;
+    event.message = message;
+    ring.add(std::make_shared<const EventLine>(to_line(event)));
+    changes.tell();
+  }
+
+  EventRing ring{100'000};
+  Changes changes;
+  std::vector<std::string> cut;
 
  private:
   Result<boost::json::object> document(const std::string& what) {

@@ -1,0 +1,41 @@
+// What the verbs that ask the supervisor share. Internal to supervisor/ctl.
+#pragma once
+
+#include <cstddef>
+#include <cstdio>
+#include <string>
+
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+
+#include "common/base/json.h"
+#include "common/base/result.h"
+#include "supervisor/ctl/client.h"
+#include "supervisor/ctl/commands.h"
+
+namespace ts::ctl {
+
+inline constexpr std::size_t kReplyBytesMax = std::size_t{16} << 20;
+
+inline void say(const std::string& text) {
+  std::fputs((text + "\n").c_str(), stdout);
+}
+
+inline Exit complain(const std::string& sentence, Exit status) {
+  std::fprintf(stderr, "supervisorctl: %s\n", sentence.c_str());
+  return status;
+}
+
+inline Exit complain(const Error& error) {
+  return complain(error.message, error.kind == ErrorKind::unavailable ? Exit::no_daemon : Exit::failed);
+}
+
+inline Result<boost::json::object> object_in(const HttpReply& reply) {
+  const auto document = parse_json(reply.body, "the supervisor's answer", kReplyBytesMax);
+  if (!document) return document.error();
+  const boost::json::object* object = document->if_object();
+  if (object == nullptr) return make_error(ErrorKind::internal, "the supervisor's answer is no JSON object.");
+  return *object;
+}
+
+}  // namespace ts::ctl

@@ -1,0 +1,99 @@
+// supervisorctl events.
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <thread>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+
+#include "common/base/json.h"
+#include "common/base/text.h"
+#include "common/checkpoint/directory.h"
+#include "supervisor/api/event_file.h"
+#include "supervisor/ctl/answers.h"
+#include "supervisor/ctl/commands.h"
+#include "supervisor/ctl/render.h"
+
+namespace ts::ctl {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::chrono::milliseconds kBetweenTries{300};
+
+void print(const json::object& event, bool as_json) {
+  std::fputs((as_json ? compact_json(event) + "\n" : render_event(event)).c_str(), stdout);
+}
+
+// From the file, as the supervisor would have answered it.
+Exit show_journal(const Error& no_daemon, const Result<config::Config>& config, const EventsOptions& options) {
+  if (!config) return complain(no_daemon);
+  const auto directory =
+      checkpoint::Directory::open(config::resolved_state_directory(*config), checkpoint::Directory::Create::no);
+  if (!directory) return complain(no_daemon);
+  std::fprintf(stderr, "supervisorctl: no supervisor answers; this is from %s\n",
+               directory->path_of(api::journal_file_name(0)).c_str());
+  const api::EventPage page = api::read_events(*directory, {std::nullopt, options.count});
+  for (const auto& event : page.events) {
+    const auto parsed = parse_json(event->json, "an event", api::kEventBytesMax);
+    if (parsed && parsed->is_object()) print(parsed->get_object(), options.as_json);
+  }
+  return Exit::ok;
+}
+
+Exit refused(const HttpReply& reply) {
+  const auto answer = object_in(reply);
+  const auto detail = answer ? string_member(*answer, "detail") : std::nullopt;
+  return complain(escape_control(detail.value_or("The supervisor refused.")), Exit::failed);
+}
+
+// Ends only when it is refused.
+Exit follow(const Client& client, std::string place, bool as_json) {
+  bool waiting = false;
+  const auto on_open = [&] {
+    if (waiting) std::fprintf(stderr, "supervisorctl: it is back; going on after event %s.\n", place.c_str());
+    waiting = false;
+  };
+  const auto on_event = [&](const api::ServerSent& sent) {
+    place = escape_control(sent.id);
+    const auto event = parse_json(sent.data, "an event", api::kEventBytesMax);
+    if (event && event->is_object()) print(event->get_object(), as_json);
+    std::fflush(stdout);
+  };
+  while (true) {
+    const auto ended = client.follow("/v1/events/stream", place, on_open, on_event);
+    if (ended && ended->status != 200) return refused(*ended);
+    if (!ended && ended.error().kind != ErrorKind::unavailable) return complain(ended.error());
+    if (!waiting) std::fprintf(stderr, "supervisorctl: the supervisor has gone; waiting for it to come back.\n");
+    waiting = true;
+    std::this_thread::sleep_for(kBetweenTries);
+  }
+}
+
+}  // namespace
+
+Exit show_events(const Client& client, const Result<config::Config>& config, const EventsOptions& options) {
+  const std::size_t asked = options.count > 0 ? options.count : 1;
+  const auto reply = client.request("GET", "/v1/events?limit=" + std::to_string(asked));
+  if (!reply) {
+    const bool no_daemon = reply.error().kind == ErrorKind::unavailable;
+    return no_daemon && !options.follow ? show_journal(reply.error(), config, options) : complain(reply.error());
+  }
+  if (reply->status != 200) return refused(*reply);
+  const auto page = object_in(*reply);
+  if (!page) return complain(page.error());
+  const json::value* events = page->if_contains("events");
+  if (events == nullptr || !events->is_array()) {
+    return complain("the supervisor's answer has no events.", Exit::failed);
+  }
+  for (const json::value& event : events->get_array()) {
+    if (options.count > 0 && event.is_object()) print(event.get_object(), options.as_json);
+  }
+  std::fflush(stdout);
+  if (!options.follow) return Exit::ok;
+  return follow(client, std::to_string(integer_member(*page, "newest").value_or(0)), options.as_json);
+}
+
+}  // namespace ts::ctl

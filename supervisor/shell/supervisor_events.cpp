@@ -1,0 +1,144 @@
+// What the supervisor says: every decision with its reason, to everybody who listens (supervisor/shell/events.h).
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include <boost/json/value_from.hpp>
+
+#include "common/base/text.h"
+#include "supervisor/api/version.h"
+#include "supervisor/shell/supervisor.h"
+
+namespace ts::shell {
+namespace {
+
+using api::EventLevel;
+using api::EventType;
+
+}  // namespace
+
+void Supervisor::tell(EventType type, EventLevel level, std::string message, boost::json::object details) {
+  events_->tell(type, level, std::move(message), std::move(details));
+}
+
+void Supervisor::tell_start() {
+  tell(EventType::supervisor, EventLevel::debug,
+       std::string("trainer-supervisor ") + api::kVersion + " has started as process " + std::to_string(::getpid()) +
+           ".",
+       {{"action", "started"}, {"pid", ::getpid()}, {"version", api::kVersion}});
+}
+
+void Supervisor::tell_transition(core::Phase before, const core::Transition& transition) {
+  const bool bad = state_.phase == core::Phase::fatal;
+  const EventLevel level = bad ? EventLevel::error : transition.alarm ? EventLevel::warn : EventLevel::info;
+  const bool moved = before != state_.phase;
+  const EventType unmoved = transition.alarm ? EventType::alarm : EventType::decision;
+  boost::json::object details;
+  if (moved) details["from"] = core::to_string(before);
+  details[moved ? "to" : "state"] = core::to_string(state_.phase);
+  details["reason"] = transition.note;
+  for (const core::Action& action : transition.actions) {
+    if (const auto* incident = std::get_if<core::RecordIncident>(&action)) {
+      details["cause"] = core::to_string(incident->cause);
+      details["decision"] = incident->decision;
+    }
+  }
+  tell(moved ? EventType::state : unmoved, level, std::string(core::to_string(state_.phase)) + ": " + transition.note,
+       std::move(details));
+}
+
+void Supervisor::tell_launch(const core::LaunchPrepared& launch) {
+  const core::ResumePoint& from = launch.resume;
+  boost::json::object details{{"attempt", launch.attempt}, {"why", state_.reason}, {"resume", nullptr}};
+  if (!from.path.empty()) {
+    details["resume"] = boost::json::object{{"episode", from.episode}, {"path", from.path}, {"foreign", from.foreign}};
+  }
+  std::string message = "Starting from the beginning: no checkpoint in " + config_.checkpoints.directory.string() + "/";
+  if (!from.path.empty() && resumed_) {
+    message = "Auto-resuming from episode " + std::to_string(from.episode) + ": " + from.path;
+  } else if (!from.path.empty()) {
+    message = "Resuming from " + from.path + ", a file of another origin";
+  }
+  tell(EventType::launch, EventLevel::info, std::move(message), std::move(details));
+}
+
+void Supervisor::tell_checkpoint() {
+  const checkpoint::Sidecar& sidecar = facts_.newest->sidecar;
+  tell(EventType::checkpoint, EventLevel::debug,
+       "The checkpoint of episode " + std::to_string(sidecar.episode) + " is durable: " + facts_.newest->path,
+       {{"episode", sidecar.episode},
+        {"path", facts_.newest->path},
+        {"reason", checkpoint::to_string(sidecar.reason)},
+        {"bytes", static_cast<std::int64_t>(sidecar.bytes)},
+        {"stall_ms", sidecar.stall_ms},
+        {"durable_ms", sidecar.durable_ms}});
+}
+
+void Supervisor::tell_incident(const IncidentReport& report, const std::string& where) {
+  boost::json::object details{{"cause", core::to_string(report.cause)},
+                              {"attempt", report.attempt},
+                              {"pid", report.pid},
+                              {"episode", report.episode},
+                              {"what", report.what},
+                              {"decision", report.decision},
+                              {"detected_by", report.detected_by},
+                              {"folder", nullptr}};
+  if (!where.empty()) details["folder"] = where;
+  tell(EventType::incident, EventLevel::warn,
+       "Incident (" + std::string(core::to_string(report.cause)) + ") of attempt " + std::to_string(report.attempt) +
+           ": " + report.what + "; " + report.decision + (where.empty() ? "." : ". What was found is in " + where),
+       std::move(details));
+}
+
+// The audit: who asked for what, whether it was done or not.
+void Supervisor::tell_request(const api::Peer& peer, const std::string& what, const std::string& refusal) {
+  const bool accepted = refusal.empty();
+  tell(EventType::request, accepted ? EventLevel::info : EventLevel::warn,
+       what + " (asked by process " + std::to_string(peer.pid) + " of user " + std::to_string(peer.uid) + ")" +
+           (accepted ? "" : ", refused: " + refusal),
+       {{"request", what}, {"pid", peer.pid}, {"uid", peer.uid}, {"accepted", accepted}});
+}
+
+Error Supervisor::refuse(const api::Peer& peer, const std::string& what, Error why) {
+  tell_request(peer, what, why.message);
+  return why;
+}
+
+void Supervisor::cut_off(const api::Peer& peer, const std::string& what, const std::string& place) {
+  tell(EventType::trouble, EventLevel::debug,
+       "Process " + std::to_string(peer.pid) + " of user " + std::to_string(peer.uid) + " was too slow to follow the " +
+           what + " and was cut off; it can go on after " + place + ".",
+       {{"pid", peer.pid}, {"uid", peer.uid}, {"place", place}});
+}
+
+// A chatty worker must not fill the log: so many lines a minute are enough for a person.
+void Supervisor::note_status(const std::string& status) {
+  if (status.empty() || status == last_status_) return;
+  last_status_ = status;
+  if (!statuses_.take(now())) return;
+  const std::string more = statuses_.is_used_up() ? " (more of these in this minute are not told)" : "";
+  tell(api::EventType::worker, api::EventLevel::info, "worker: " + escape_control(status) + more, {{"status", status}});
+}
+
+// The first checkpoint after a resume tells in which environment the run goes on.
+void Supervisor::judge_exactness() {
+  if (!resumed_ || facts_.newest->sidecar.episode <= resumed_->episode) return;
+  auto differing = exactness_differences(resumed_->exactness, facts_.newest->sidecar.exactness);
+  for (std::string& name : exactness_differences(resumed_->config, facts_.newest->sidecar.config)) {
+    differing.push_back(std::move(name));
+  }
+  if (!differing.empty()) {
+    tell(api::EventType::exactness, api::EventLevel::warn,
+         "This run is no longer bit-exact: since the resume from episode " + std::to_string(resumed_->episode) +
+             " these differ: " + join(differing, ", "),
+         {{"resumed_from", resumed_->episode}, {"differing", boost::json::value_from(differing)}});
+  }
+  exact_ = exact_.value_or(true) && differing.empty();
+  resumed_.reset();
+}
+
+}  // namespace ts::shell
