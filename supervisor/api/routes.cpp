@@ -170,7 +170,8 @@ boost::asio::awaitable<Reply> answer(const Request& request, const Peer& peer, B
   const std::string_view path = target.substr(0, target.find('?'));
   const std::string_view asked = target.substr(std::min(target.size(), path.size() + 1));
   for (const auto& [method, known] : kRoutes) {
-    if (path != known || request.method == method) continue;
+    const bool takes_questions = known.starts_with("/v1/events");
+    if ((takes_questions ? path : target) != known || request.method == method) continue;
     co_return problem(405, std::string(known) + " wants " + std::string(method) + ".");
   }
   if (path == "/v1/events") co_return co_await answer_events(asked, backend);

@@ -118,7 +118,7 @@ class Routes : public testing::Test {
     });
     io.run();
     EXPECT_TRUE(reply.has_value());
-    return reply.value_or(Reply{});
+    return std::move(reply).value_or(Reply{});
   }
   static json::object object(const Reply& reply) { return json::parse(reply.body).as_object(); }
 
