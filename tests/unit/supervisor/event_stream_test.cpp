@@ -156,14 +156,9 @@ TEST_F(Streaming, P7_ThatNobodyTakesIsCutOffAndHarmsNobody) {
   while (cut.empty() && std::chrono::steady_clock::now() < until) {
     EXPECT_EQ(status_of("/v1/status"), 200U);
     std::this_thread::sleep_for(std::chrono::milliseconds{100});
-    std::mutex done;
-    done.lock();
-    on_loop([&] {
-      cut = backend_.cut;
-      done.unlock();
-    });
-    done.lock();
-    done.unlock();
+    std::promise<std::vector<std::string>> said;
+    on_loop([&] { said.set_value(backend_.cut); });
+    cut = said.get_future().get();
   }
   ASSERT_EQ(cut.size(), 1U);
   EXPECT_TRUE(cut[0].starts_with("events ")) << cut[0];
