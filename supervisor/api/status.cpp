@@ -100,6 +100,7 @@ json::object to_json(const Status& status) {
   out["desired"] = state.desired == core::Desired::up ? "up" : "down";
   out["reason"] = state.reason;
   out["state_for_s"] = status.state_for_s;
+  out["deadline_in_s"] = or_null(status.deadline_in_s);
   out["run_id"] = status.run_id;
   out["attempt"] = state.attempt;
   out["worker"] = worker_json(status);

@@ -37,6 +37,8 @@ struct Status {
   std::string run_id;
   core::State state;
   double state_for_s = 0.0;
+  std::optional<double>
+      deadline_in_s;  // until silence in this state has a consequence; nothing: there is no such limit
   double worker_uptime_s = 0.0;
   std::optional<double> heartbeat_age_s;
   std::int64_t total_episodes = 0;

@@ -37,12 +37,27 @@ std::chrono::milliseconds to_ms(double seconds) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(std::min(seconds, kSecondsMax) * 1000.0));
 }
 
+// Whole seconds: a line that is drawn once a second should not show their fractions.
+std::string human_seconds(double seconds) {
+  return human_duration(std::chrono::floor<std::chrono::seconds>(to_ms(seconds)));
+}
+
+// "backoff for 3s, 12s left"
+std::string waiting_field(const api::Status& status) {
+  std::string field(core::to_string(status.state.phase));
+  if (!is_waiting(status.state)) return field;
+  field += " for " + human_seconds(std::max(0.0, status.state_for_s));
+  if (status.deadline_in_s && *status.deadline_in_s > 0.0)
+    field += ", " + human_seconds(*status.deadline_in_s) + " left";
+  return field;
+}
+
 std::vector<std::string> progress_fields(const api::Status& status) {
   const core::State& state = status.state;
   const auto& metrics = state.progress.metrics;
   std::vector<std::string> fields;
+  if (state.phase != core::Phase::running) fields.push_back(waiting_field(status));
   fields.push_back("episode " + std::to_string(state.progress.episode) + "/" + std::to_string(status.total_episodes));
-  if (state.phase != core::Phase::running) fields.emplace_back(core::to_string(state.phase));
   if (const auto profit = metrics.find("profit"); profit != metrics.end()) {
     fields.push_back("profit " + std::string(profit->second >= 0 ? "+" : "") + format_fixed(profit->second, 1) + "%");
   }
@@ -53,10 +68,7 @@ std::vector<std::string> progress_fields(const api::Status& status) {
     fields.push_back("epsilon " + format_fixed(epsilon->second, 2));
   }
   if (status.episodes_per_s) fields.push_back(format_fixed(*status.episodes_per_s, 1) + " ep/s");
-  if (status.eta_s && *status.eta_s > 0.0) {
-    const double whole = *status.eta_s < 10.0 ? static_cast<double>(static_cast<int>(*status.eta_s)) : *status.eta_s;
-    fields.push_back("ETA " + human_duration(to_ms(whole)));
-  }
+  if (status.eta_s && *status.eta_s > 0.0) fields.push_back("ETA " + human_seconds(*status.eta_s));
   if (status.checkpoint) fields.push_back("saved ep" + std::to_string(status.checkpoint->episode));
   std::int64_t restarts = 0;
   for (const auto& [cause, count] : state.restarts) restarts += count;
@@ -77,10 +89,26 @@ std::string render_progress(const api::Status& status, std::size_t width) {
   return line;
 }
 
+std::string erase_line(std::size_t length, std::size_t width) {
+  const std::size_t above = length == 0 || width == 0 ? 0 : (length - 1) / width;
+  if (above == 0) return "\r\033[K";
+  return "\r\033[" + std::to_string(above) + "A\033[J";
+}
+
+bool is_waiting(const core::State& state) {
+  switch (state.phase) {
+    case core::Phase::starting:
+    case core::Phase::stopping:
+    case core::Phase::backoff: return true;
+    case core::Phase::fatal: return state.deadline.has_value();
+    default: return false;
+  }
+}
+
 void Console::clear() {
-  if (!line_shown_) return;
-  std::fputs("\r\033[K", stdout);
-  line_shown_ = false;
+  if (line_length_ == 0) return;
+  std::fputs(erase_line(line_length_, terminal_width()).c_str(), stdout);
+  line_length_ = 0;
 }
 
 void Console::message(const std::string& text) {
@@ -94,12 +122,12 @@ void Console::message(const std::string& text) {
 void Console::progress(const api::Status& status, core::Instant now, bool milestone) {
   if (!can_write()) return;
   if (is_terminal_) {
-    if (line_shown_ && !milestone && now - *last_drawn_ < kRedrawInterval) return;
+    if (line_length_ > 0 && !milestone && now - *last_drawn_ < kRedrawInterval) return;
     // One column stays free: a full line would wrap on some terminals.
-    const std::string line = render_progress(status, terminal_width() - 1);
-    std::fputs("\r\033[K", stdout);
-    std::fputs(line.c_str(), stdout);
-    line_shown_ = true;
+    const std::size_t width = terminal_width();
+    const std::string line = render_progress(status, width - 1);
+    std::fputs((erase_line(line_length_, width) + line).c_str(), stdout);
+    line_length_ = line.size();
   } else {
     if (!last_drawn_) last_drawn_ = now;
     if (!milestone && now - *last_drawn_ < kPlainInterval) return;
@@ -111,10 +139,10 @@ void Console::progress(const api::Status& status, core::Instant now, bool milest
 }
 
 void Console::finish() {
-  if (!line_shown_) return;
+  if (line_length_ == 0) return;
   std::fputc('\n', stdout);
   std::fflush(stdout);
-  line_shown_ = false;
+  line_length_ = 0;
 }
 
 }  // namespace ts::shell

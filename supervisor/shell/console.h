@@ -13,8 +13,16 @@
 namespace ts::shell {
 
 // "episode 251/300 | profit +12.4% | Sharpe 0.85 | epsilon 0.23 | 12.3 ep/s | ETA 4s | saved ep250 | restarts 1", cut
-// to `width` columns without breaking a field in two. Pure.
+// to `width` columns without breaking a field in two. What it waits for comes first when it does not train: "stopping
+// for 3s, 57s left | episode 251/300 | ...". Pure.
 std::string render_progress(const api::Status& status, std::size_t width);
+
+// What takes a line off a terminal that is `width` columns wide now: where it was wider when the line was drawn, the
+// line may have been wrapped into several. Pure.
+std::string erase_line(std::size_t length, std::size_t width);
+
+// Whether the line changes with time alone, so that it has to be drawn again though nothing happens. Pure.
+bool is_waiting(const core::State& state);
 
 class Console {
  public:
@@ -23,6 +31,8 @@ class Console {
   ~Console() { finish(); }
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
+
+  bool is_terminal() const { return is_terminal_; }
 
   void message(const std::string& text);
 
@@ -37,7 +47,7 @@ class Console {
   void clear();
 
   bool is_terminal_;
-  bool line_shown_ = false;
+  std::size_t line_length_ = 0;  // of the line that is shown; 0: none is
   std::optional<core::Instant> last_drawn_;
 };
 

@@ -41,7 +41,35 @@ TEST(TheProgressLine, SaysSoWhenItIsNotTraining) {
   status.episodes_per_s.reset();
   status.eta_s.reset();
   status.checkpoint.reset();
-  EXPECT_EQ(render_progress(status, 1000), "episode 251/300 | backoff | profit -3.0% | restarts 3");
+  status.state_for_s = 3.9;
+  status.deadline_in_s = 72.5;
+  EXPECT_EQ(render_progress(status, 1000), "backoff for 3s, 1m 12s left | episode 251/300 | profit -3.0% | restarts 3");
+  status.state.phase = core::Phase::finished;
+  EXPECT_EQ(render_progress(status, 1000), "finished | episode 251/300 | profit -3.0% | restarts 3");
+}
+
+TEST(TheProgressLine, IsDrawnAgainWhileSomethingIsWaitedFor) {
+  core::State state;
+  for (const auto phase : {core::Phase::starting, core::Phase::stopping, core::Phase::backoff}) {
+    state.phase = phase;
+    EXPECT_TRUE(is_waiting(state));
+  }
+  for (const auto phase : {core::Phase::running, core::Phase::stopped, core::Phase::finished, core::Phase::fatal}) {
+    state.phase = phase;
+    EXPECT_FALSE(is_waiting(state));
+  }
+  state.deadline = seconds{1};  // the cooldown
+  EXPECT_TRUE(is_waiting(state));
+}
+
+// A window made narrower wraps what was drawn: all of its rows go.
+TEST(TheProgressLine, IsErasedInAWindowOfAnotherSize) {
+  EXPECT_EQ(erase_line(0, 80), "\r\033[K");
+  EXPECT_EQ(erase_line(79, 80), "\r\033[K");
+  EXPECT_EQ(erase_line(80, 80), "\r\033[K");
+  EXPECT_EQ(erase_line(81, 80), "\r\033[1A\033[J");
+  EXPECT_EQ(erase_line(79, 20), "\r\033[3A\033[J");
+  EXPECT_EQ(erase_line(79, 0), "\r\033[K");
 }
 
 TEST(TheProgressLine, IsCutBetweenItsFieldsAtAnyWidth) {
