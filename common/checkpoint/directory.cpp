@@ -16,6 +16,7 @@ namespace ts::checkpoint {
 namespace {
 
 constexpr mode_t kFileMode = 0644;  // less the process's umask
+constexpr mode_t kPrivateMode = 0600;
 constexpr mode_t kDirectoryMode = 0755;
 constexpr std::size_t kWriteBytesMax = std::size_t{8} << 20;     // after each, the device may begin
 constexpr std::size_t kReadPieceBytes = std::size_t{256} << 10;  // stays in the cache between reading and digesting
@@ -275,9 +276,10 @@ Result<> Directory::write_and_sync(int file, const std::string& name, std::span<
   return {};
 }
 
-Result<> Directory::create(const std::string& name, const Fill& fill) const {
+Result<> Directory::create(const std::string& name, Readers readers, const Fill& fill) const {
+  const mode_t mode = readers == Readers::all ? kFileMode : kPrivateMode;
   const int file =
-      retry_interrupted([&] { return fs_->open(fd(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kFileMode); });
+      retry_interrupted([&] { return fs_->open(fd(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode); });
   if (file < 0) return failure("create", name, file);
   Result<> filled = fill(file);
   const int closed = fs_->close(file);
@@ -288,12 +290,12 @@ Result<> Directory::create(const std::string& name, const Fill& fill) const {
 
 Result<> Directory::write_synced(const std::string& name, std::span<const std::byte> bytes,
                                  const BeforeSync& before_sync) const {
-  return create(name, [&](int file) { return write_and_sync(file, name, bytes, before_sync); });
+  return create(name, Readers::all, [&](int file) { return write_and_sync(file, name, bytes, before_sync); });
 }
 
-Result<> Directory::write_unsynced(const std::string& name, std::span<const std::byte> bytes) const {
+Result<> Directory::write_unsynced(const std::string& name, std::span<const std::byte> bytes, Readers readers) const {
   // Neither reserved nor begun: the rename that follows waited for both.
-  return create(name, [&](int file) { return write_all(file, name, bytes, {}); });
+  return create(name, readers, [&](int file) { return write_all(file, name, bytes, {}); });
 }
 
 Result<> Directory::sync() const {

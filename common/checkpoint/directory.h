@@ -98,7 +98,9 @@ class Directory {
                         const BeforeSync& before_sync = {}) const;
 
   // The same without a sync: for what need not outlive the machine.
-  Result<> write_unsynced(const std::string& name, std::span<const std::byte> bytes) const;
+  enum class Readers { all, owner };  // all: less the process's umask
+  Result<> write_unsynced(const std::string& name, std::span<const std::byte> bytes,
+                          Readers readers = Readers::all) const;
 
   // The directory's own entries made durable.
   Result<> sync() const;
@@ -122,7 +124,7 @@ class Directory {
   Result<FileBytes> read_open(int fd, const std::string& name, std::uint64_t size, Digester* digester) const;
   Result<> read_all(int fd, const std::string& name, std::span<std::byte> into, Digester* digester) const;
   using Fill = std::function<Result<>(int fd)>;
-  Result<> create(const std::string& name, const Fill& fill) const;
+  Result<> create(const std::string& name, Readers readers, const Fill& fill) const;
   using AfterPortion = std::function<void(std::uint64_t offset, std::uint64_t bytes)>;
   Result<> write_all(int fd, const std::string& name, std::span<const std::byte> bytes,
                      const AfterPortion& after_portion) const;

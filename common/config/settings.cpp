@@ -4,12 +4,21 @@
 
 namespace ts::config {
 
+std::string_view to_string(Applies applies) {
+  switch (applies) {
+    case Applies::at_once: return "at_once";
+    case Applies::next_launch: return "next_launch";
+    case Applies::supervisor_restart: return "supervisor_restart";
+  }
+  return "next_launch";
+}
+
 std::vector<Setting> settings_of(const ConfigFile& file) {
   std::vector<Setting> settings;
   for (const Key& key : schema()) {
     const auto place = file.places.find(key.full_name());
     settings.push_back({key.full_name(), key.show(file.config),
-                        place == file.places.end() ? std::nullopt : std::optional<Place>(place->second)});
+                        place == file.places.end() ? std::nullopt : std::optional<Place>(place->second), key.applies});
   }
   return settings;
 }

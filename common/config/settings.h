@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/config/config.h"
@@ -21,10 +22,14 @@ enum class Applies {
   supervisor_restart,  // until then the old value stays
 };
 
+// "at_once", "next_launch" and "supervisor_restart", for programs.
+std::string_view to_string(Applies applies);
+
 struct Setting {
   std::string key;             // "training.episodes"
   std::string value;           // as the file would say it, on one line
   std::optional<Place> place;  // nothing: the file does not say it, so it is the default
+  Applies applies = Applies::next_launch;
 
   bool operator==(const Setting&) const = default;
 };

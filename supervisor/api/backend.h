@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json/object.hpp>
 
 #include "common/base/result.h"
+#include "common/config/settings.h"
 #include "supervisor/api/changes.h"
 #include "supervisor/api/event.h"
 #include "supervisor/api/metrics.h"
@@ -23,12 +25,20 @@ struct Peer {
   long uid = 0;
 };
 
+// What came of reading the configuration file again.
+struct Reloaded {
+  std::string message;
+  std::vector<config::Change> changes;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
 
   virtual boost::json::object status() = 0;
   virtual Measures measures() = 0;
+  // What it runs with: settings_document() of supervisor/api/settings.h.
+  virtual boost::json::object settings() = 0;
 
   // Each returns a sentence on what is being done now, or a refusal that changed nothing.
   virtual Result<std::string> start(const Peer& peer) = 0;
@@ -36,6 +46,8 @@ class Backend {
   virtual Result<std::string> fresh(const Peer& peer) = 0;
   // Verifies the target before anything is disturbed, which takes disk reads: hence a coroutine.
   virtual boost::asio::awaitable<Result<std::string>> restart(const Peer& peer, std::optional<std::string> from) = 0;
+  // Reads a file: hence a coroutine. A file that is wrong is an error of the kind `configuration`, and nothing changes.
+  virtual boost::asio::awaitable<Result<Reloaded>> reload(const Peer& peer) = 0;
 
   // The documents of supervisor/api/incidents.h; kind not_found: no such incident.
   virtual boost::asio::awaitable<Result<boost::json::object>> incidents(std::size_t limit) = 0;

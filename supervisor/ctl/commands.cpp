@@ -105,6 +105,20 @@ Exit fresh(const Client& client, const WaitOptions& wait) {
   return sent == Exit::ok ? await(client, Goal::up, before, wait) : sent;
 }
 
+Exit reload(const Client& client, bool as_json) {
+  const auto reply = client.request("POST", "/v1/reload");
+  if (!reply) return complain(reply.error());
+  const auto answer = object_in(*reply);
+  if (!answer) return complain(answer.error());
+  if (as_json) std::fputs(pretty_json(*answer).c_str(), stdout);
+  if (reply->status < 300) {
+    if (!as_json) say(string_member(*answer, "message").value_or("Done."));
+    return Exit::ok;
+  }
+  return complain(string_member(*answer, "detail").value_or("The supervisor refused."),
+                  reply->status == 422 ? Exit::usage : Exit::failed);
+}
+
 Exit restart(const Client& client, const std::optional<std::string>& from, const WaitOptions& wait) {
   const std::int64_t before = attempt_of(client);
   json::object body;

@@ -43,6 +43,13 @@ struct EventsOptions {
 // for.
 Exit show_events(const Client& client, const Result<config::Config>& config, const EventsOptions& options);
 
+// Has the supervisor read its configuration file again.
+Exit reload(const Client& client, bool as_json);
+
+// Explains a configuration file, with or without a daemon: each value in force and where it came from, or what is wrong
+// and where; and how it differs from what the supervisor on `socket` (nothing: the one that the file names) runs with.
+Exit check_config(const std::string& file, const std::optional<std::filesystem::path>& socket, bool as_json);
+
 // These look at the directory themselves, with or without a daemon. A selector that names nothing usable is refused
 // with the list of those that do.
 Exit list_checkpoints(const config::Config& config, bool as_json);

@@ -248,6 +248,14 @@ int run(int argc, char** argv) {
         arguments, [&](const auto& client) { return ts::ctl::show_events(client, load(arguments), arguments.events); });
   });
 
+  auto* reload_verb = app.add_subcommand(
+      "reload",
+      "Read the configuration file again: says what is in force now and what waits; a bad file changes nothing");
+  reload_verb->add_flag("--json", arguments.json, "As JSON");
+  on(reload_verb, [&] {
+    return with_client(arguments, [&](const auto& client) { return ts::ctl::reload(client, arguments.json); });
+  });
+
   add_checkpoint_verbs(app, arguments, on);
   add_metrics_verb(app, arguments, on);
   add_incident_verbs(app, arguments, on);
@@ -268,14 +276,12 @@ int run(int argc, char** argv) {
 
   auto* config_verb = app.add_subcommand("config", "The configuration file; needs no supervisor");
   config_verb->require_subcommand(1);
-  on(config_verb->add_subcommand("check", "Whether it is right, and where it is not"), [&] {
-    return with_config(arguments, [&](const auto& loaded) {
-      std::printf("%s is right.\n", ts::escape_control(arguments.config_file).c_str());
-      for (const std::string& key : ts::config::keys_without_effect(loaded)) {
-        std::printf("%s is set, but has no effect in this version.\n", key.c_str());
-      }
-      return Exit::ok;
-    });
+  auto* check = config_verb->add_subcommand(
+      "check", "Whether it is right, what each value is and where it came from, and what differs from the running one");
+  check->add_flag("--json", arguments.json, "As JSON (format 1)");
+  on(check, [&] {
+    const auto socket = given(arguments.socket);
+    return static_cast<int>(ts::ctl::check_config(arguments.config_file, socket, arguments.json));
   });
 
   try {

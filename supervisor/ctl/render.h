@@ -7,6 +7,7 @@
 #include <boost/json/object.hpp>
 
 #include "common/checkpoint/sidecar.h"
+#include "common/config/settings.h"
 
 namespace ts::ctl {
 
@@ -29,5 +30,9 @@ std::string render_checkpoint(const boost::json::object& document);
 std::string render_verification(const boost::json::object& document);
 std::string render_difference(const boost::json::object& document);
 std::string render_release(const boost::json::object& document);
+
+// A file that is right, value by value; and how it differs from what a supervisor runs with.
+std::string render_settings(const std::string& file, const std::vector<config::Setting>& settings);
+std::string render_differences(const std::vector<config::Change>& changes);
 
 }  // namespace ts::ctl

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/json/object.hpp>
@@ -47,6 +48,7 @@ class Events {
   asio::awaitable<Result<api::EventPage>> answer(api::EventQuery query);
   api::Changes& changes() { return changes_; }
 
+  void replace_hook(std::vector<std::string> command) { hooks_.replace(std::move(command)); }
   // `done` is called when the hook has been given everything and has ended, maybe at once.
   void finish(std::function<void()> done) { hooks_.finish(std::move(done)); }
 

@@ -34,8 +34,8 @@ std::string last_line(std::string text) {
 }  // namespace
 
 Hooks::Hooks(asio::io_context& io, Children& children, std::vector<std::string> command, OnTrouble on_trouble)
-    : io_(io), children_(children), command_(std::move(command)), on_trouble_(std::move(on_trouble)) {
-  if (!command_.empty()) threads_.emplace(HookQueue::kAtOnce);
+    : io_(io), children_(children), on_trouble_(std::move(on_trouble)) {
+  replace(std::move(command));
 }
 
 Hooks::~Hooks() {
@@ -43,8 +43,13 @@ Hooks::~Hooks() {
   if (threads_) threads_->join();
 }
 
+void Hooks::replace(std::vector<std::string> command) {
+  command_ = std::move(command);
+  if (!command_.empty() && !threads_) threads_.emplace(HookQueue::kAtOnce);
+}
+
 void Hooks::run(const api::Event& event) {
-  if (!threads_) return;
+  if (command_.empty()) return;
   queue_.add(event);
   start_more();
 }
@@ -56,28 +61,30 @@ void Hooks::finish(std::function<void()> done) {
 
 void Hooks::start_more() {
   while (auto next = queue_.next()) {
-    asio::post(*threads_, [this, event = std::make_shared<const api::Event>(std::move(*next))] {
+    asio::post(*threads_, [this, command = command_, event = std::make_shared<const api::Event>(std::move(*next))] {
       auto result = std::make_shared<ToolRun>();
       try {
         ToolLimits limits;
         limits.deadline = kDeadline;
-        *result = ToolRunner(&children_).run(command_, limits, stop_.get_token(), input_of(*event));
+        // (Without a command any more, what waited is dropped.)
+        if (!command.empty())
+          *result = ToolRunner(&children_).run(command, limits, stop_.get_token(), input_of(*event));
       } catch (const std::exception& error) {  // no memory, say
         result->trouble = std::string("could not be started: ") + error.what();
       }
-      asio::post(io_, [this, event, result] { ended(*event, *result); });
+      const std::string program = command.empty() ? std::string() : escape_control(command.front());
+      asio::post(io_, [this, event, program, result] { ended(*event, program, *result); });
     });
   }
 }
 
-void Hooks::ended(const api::Event& event, const ToolRun& result) {
+void Hooks::ended(const api::Event& event, const std::string& program, const ToolRun& result) {
   const std::uint64_t left_out = queue_.ended();
-  if (!result.trouble.empty()) tell_failure(event, result);
+  if (!result.trouble.empty()) tell_failure(event, program, result);
   if (left_out > 0) {
     boost::json::object details;
     details["left_out"] = left_out;
-    on_trouble_("The hook " + escape_control(command_.front()) +
-                    " is slower than things happen: " + std::to_string(left_out) +
+    on_trouble_("The hook " + program + " is slower than things happen: " + std::to_string(left_out) +
                     (left_out == 1 ? " event was" : " events were") + " not given to it; the journal has them.",
                 std::move(details));
   }
@@ -85,15 +92,15 @@ void Hooks::ended(const api::Event& event, const ToolRun& result) {
   if (queue_.idle() && done_) std::exchange(done_, nullptr)();
 }
 
-void Hooks::tell_failure(const api::Event& event, const ToolRun& result) {
+void Hooks::tell_failure(const api::Event& event, const std::string& program, const ToolRun& result) {
   const std::string trouble = result.trouble == "is not installed" ? "cannot be found or run" : result.trouble;
   const auto now = std::chrono::steady_clock::now();
   if (trouble == last_trouble_ && now - told_ < kSameTrouble) {
     ++untold_;
     return;
   }
-  std::string sentence = "The hook " + escape_control(command_.front()) + " " + trouble + " (event " +
-                         std::to_string(event.id) + ", " + std::string(api::to_string(event.type)) + ")";
+  std::string sentence = "The hook " + program + " " + trouble + " (event " + std::to_string(event.id) + ", " +
+                         std::string(api::to_string(event.type)) + ")";
   if (const std::string words = last_line(result.output); !words.empty()) sentence += ": " + words;
   if (untold_ > 0) sentence += "; so did " + std::to_string(untold_) + " before it";
   boost::json::object details;

@@ -5,7 +5,8 @@
 // the same thing at most once a minute, and never runs a hook itself.
 //
 // Threading: the io_context's thread; the programs are waited for on two threads of its own, which are there only when
-// a hook is configured. Ownership: the io_context and the children outlive it; its end kills what still runs.
+// a hook is configured, or has been. Ownership: the io_context and the children outlive it; its end kills what still
+// runs.
 #pragma once
 
 #include <chrono>
@@ -37,6 +38,9 @@ class Hooks {
   Hooks(const Hooks&) = delete;
   Hooks& operator=(const Hooks&) = delete;
 
+  // For the events that come, and those that wait.
+  void replace(std::vector<std::string> command);
+
   void run(const api::Event& event);
 
   // `done` is called when nothing runs or waits any more, maybe at once.
@@ -44,8 +48,8 @@ class Hooks {
 
  private:
   void start_more();
-  void ended(const api::Event& event, const ToolRun& result);
-  void tell_failure(const api::Event& event, const ToolRun& result);
+  void ended(const api::Event& event, const std::string& program, const ToolRun& result);
+  void tell_failure(const api::Event& event, const std::string& program, const ToolRun& result);
 
   asio::io_context& io_;
   Children& children_;

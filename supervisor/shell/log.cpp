@@ -31,6 +31,10 @@ class ConsoleSink final : public spdlog::sinks::base_sink<spdlog::details::null_
 
 }  // namespace
 
+spdlog::level::level_enum level_named(const std::string& word) {
+  return spdlog::level::from_str(word == "warn" ? "warning" : word);
+}
+
 Result<Log> make_log(const config::Logging& config, Console& console, asio::io_context& io) {
   std::error_code error;
   std::filesystem::create_directories(config.directory, error);
@@ -50,7 +54,7 @@ Result<Log> make_log(const config::Logging& config, Console& console, asio::io_c
                                                    "; set logging.directory to a writable place.");
   }
   log.lines->sinks() = {log.file, std::make_shared<ConsoleSink>(console)};
-  log.lines->set_level(spdlog::level::from_str(config.level == "warn" ? "warning" : config.level));
+  log.lines->set_level(level_named(config.level));
   log.lines->set_error_handler(say);
   return log;
 }

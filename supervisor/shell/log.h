@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include <spdlog/logger.h>
 
@@ -19,6 +20,9 @@ struct Log {
   std::shared_ptr<spdlog::logger> lines;
   std::shared_ptr<LogFile> file;
 };
+
+// "debug", "warn", …: a word that the configuration takes.
+spdlog::level::level_enum level_named(const std::string& word);
 
 // logs/supervisor.log, with times in RFC 3339; the same lines, without times, to `console`, which must outlive it as
 // `io` must: trouble with the file is said on the console by way of it.

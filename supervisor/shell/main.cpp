@@ -35,8 +35,8 @@ std::filesystem::path own_program() {
 }
 
 int run(ts::shell::Options options) {
-  const auto config = ts::config::load_config(options.config_file);
-  if (!config) return refuse(config.error());
+  const auto file = ts::config::load_config_file(options.config_file);
+  if (!file) return refuse(file.error());
 
   // A terminal that goes away, or a reader that closes its end, must not take the training with it.
   ::signal(SIGPIPE, SIG_IGN);
@@ -44,10 +44,10 @@ int run(ts::shell::Options options) {
 
   ts::shell::Console console(::isatty(STDOUT_FILENO) == 1);
   ts::shell::asio::io_context io(1);
-  const auto log = ts::shell::make_log(config->logging, console, io);
+  const auto log = ts::shell::make_log(file->config.logging, console, io);
   if (!log) return refuse(log.error());
 
-  ts::shell::Supervisor supervisor(io, *config, std::move(options), *log, console);
+  ts::shell::Supervisor supervisor(io, *file, std::move(options), *log, console);
   const auto opened = supervisor.open();
   if (!opened) return refuse(opened.error());
 

@@ -49,28 +49,30 @@ core::Instant Supervisor::now() {
   return std::chrono::steady_clock::now().time_since_epoch();
 }
 
-Supervisor::Supervisor(asio::io_context& io, config::Config config, Options options, Log log, Console& console)
+Supervisor::Supervisor(asio::io_context& io, config::ConfigFile file, Options options, Log log, Console& console)
     : io_(io),
-      config_(std::move(config)),
+      config_(std::make_shared<const config::Config>(std::move(file.config))),
+      places_(std::move(file.places)),
       options_(std::move(options)),
       log_(std::move(log.lines)),
       log_file_(std::move(log.file)),
       console_(console),
-      policy_(make_policy(config_)),
+      policy_(make_policy(*config_)),
       children_(io),
       service_(io),
       timer_(io),
       look_timer_(io),
       words_timer_(io),
+      draw_timer_(io),
       goodbye_timer_(io) {}
 
 Supervisor::~Supervisor() = default;
 
 Result<> Supervisor::open() {
   using checkpoint::Directory;
-  const auto models = Directory::open(config_.checkpoints.directory, Directory::Create::yes);
+  const auto models = Directory::open(config_->checkpoints.directory, Directory::Create::yes);
   if (!models) return models.error();
-  auto directory = Directory::open(config::resolved_state_directory(config_), Directory::Create::yes);
+  auto directory = Directory::open(config::resolved_state_directory(*config_), Directory::Create::yes);
   if (!directory) return directory.error();
   state_directory_.emplace(std::move(*directory));
   auto lock = checkpoint::DirectoryLock::acquire(*state_directory_, "trainer-supervisor", kLockFile);
@@ -78,7 +80,7 @@ Result<> Supervisor::open() {
   lock_.emplace(std::move(*lock));
   auto journal = Directory::open(state_directory_->path(), Directory::Create::no);
   if (!journal) return journal.error();
-  events_ = std::make_unique<Events>(io_, children_, std::move(*journal), config_.hooks.on_event, log_, [this] {
+  events_ = std::make_unique<Events>(io_, children_, std::move(*journal), config_->hooks.on_event, log_, [this] {
     return EventContext{run_id_, state_.attempt, state_.progress.episode};
   });
 
@@ -87,12 +89,13 @@ Result<> Supervisor::open() {
       [this](const std::string& note) { tell(api::EventType::trouble, api::EventLevel::warn, note); });
   if (!receiver) return receiver.error();
   receiver_ = std::move(*receiver);
-  auto server = api::HttpServer::listen(io_, config::resolved_control_socket(config_), *this);
+  auto server = api::HttpServer::listen(io_, config::resolved_control_socket(*config_), *this);
   if (!server) return server.error();
   server_ = std::move(*server);
   asio::post(io_, [this] { service_.ready(); });  // when the loop runs, the socket is served
 
-  for (const std::string& key : config::keys_without_effect(config_)) {
+  write_config();
+  for (const std::string& key : config::keys_without_effect(*config_)) {
     tell(api::EventType::config, api::EventLevel::warn, key + " is set, but has no effect in this version.",
          {{"key", key}});
   }
@@ -115,7 +118,7 @@ Result<> Supervisor::open() {
   run_id_ = memory.run_id;
   exact_ = memory.exact;
   recall_accounts(memory);
-  facts_ = gather_directory_facts(config_);
+  facts_ = gather_directory_facts(*config_);
   tell_start();
   if (!memory.host.empty() && memory.host != host_name()) {
     tell(api::EventType::supervisor, api::EventLevel::warn,
@@ -129,7 +132,7 @@ Result<> Supervisor::open() {
   // What was finished lies on disk, or is not finished any more: emptied by hand, or gone back by hand.
   const std::int64_t durable = facts_.newest ? facts_.newest->sidecar.episode : 0;
   // (Another worker may keep its checkpoints elsewhere: none of ours says nothing about it.)
-  const bool ours = config_.worker.command.empty() || durable > 0;
+  const bool ours = config_->worker.command.empty() || durable > 0;
   if (ours && durable < state_.finished_total) state_.finished_total = 0;
   if (durable < state_.high_water) state_.high_water = durable;
   if (options_.fresh) {
@@ -162,6 +165,7 @@ void Supervisor::post(core::Event event) {
   }
   draining_ = false;
   arm_timer();
+  draw_waiting();
   service_.follow(state_, now());
   leave_if_done();
 }
@@ -255,23 +259,22 @@ void Supervisor::hear_last_words(std::int64_t attempt, const core::ExitStatus& s
   words_timer_.async_wait([judge](const boost::system::error_code& error) {
     if (!error) judge({}, 0);
   });
-  log_reader_.post("reading " + worker_log().string(), [this, judge, from = log_offset_] {
-    std::string words = last_words(worker_log(), from);
-    asio::post(io_, [judge, words = std::move(words), end = log_size(worker_log())]() mutable {
-      judge(std::move(words), end);
-    });
+  log_reader_.post("reading " + worker_log().string(), [this, judge, file = worker_log(), from = log_offset_] {
+    std::string words = last_words(file, from);
+    asio::post(io_,
+               [judge, words = std::move(words), end = log_size(file)]() mutable { judge(std::move(words), end); });
   });
 }
 
 void Supervisor::refresh_facts() {
   if (facts_asked_) return;  // the answer that is on its way begins after this
   facts_asked_ = true;
-  disk_.post("reading " + config_.checkpoints.directory.string(),
-             [this, seen = facts_.newest ? facts_.newest->sidecar.episode : 0] {
+  disk_.post("reading " + config_->checkpoints.directory.string(),
+             [this, config = config_, seen = facts_.newest ? facts_.newest->sidecar.episode : 0] {
                facts_asked_ = false;
                auto facts = std::make_shared<DirectoryFacts>();
                try {
-                 *facts = gather_directory_facts(config_, seen);
+                 *facts = gather_directory_facts(*config, seen);
                } catch (const std::exception&) {
                  return;  // what was known before is still shown
                }
@@ -288,6 +291,20 @@ void Supervisor::facts_arrived(DirectoryFacts facts) {
   // (Going back makes an older one the newest.)
   if (newer && facts_.newest->sidecar.created > since && checkpoints_.take(now())) tell_checkpoint();
   if (worker_ && newer) console_.progress(view(), now(), true);
+}
+
+// While nothing happens but time, a person still sees it pass.
+void Supervisor::draw_waiting() {
+  constexpr std::chrono::seconds kTick{1};
+  if (!console_.is_terminal() || !is_waiting(state_) || leave_) {
+    draw_timer_.cancel();
+    return;
+  }
+  console_.progress(view(), now(), false);
+  draw_timer_.expires_after(kTick);
+  draw_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) draw_waiting();
+  });
 }
 
 void Supervisor::arm_timer() {

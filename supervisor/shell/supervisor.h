@@ -16,6 +16,9 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +28,7 @@
 #include "common/checkpoint/directory.h"
 #include "common/checkpoint/directory_lock.h"
 #include "common/config/config.h"
+#include "common/config/settings.h"
 #include "supervisor/api/backend.h"
 #include "supervisor/api/http_server.h"
 #include "supervisor/api/status.h"
@@ -64,7 +68,7 @@ core::Policy make_policy(const config::Config& config);
 
 class Supervisor final : public api::Backend {
  public:
-  Supervisor(asio::io_context& io, config::Config config, Options options, Log log, Console& console);
+  Supervisor(asio::io_context& io, config::ConfigFile file, Options options, Log log, Console& console);
   ~Supervisor() override;
 
   // Takes the state directory, opens the sockets, and starts or adopts the worker. After an error nothing runs.
@@ -80,11 +84,13 @@ class Supervisor final : public api::Backend {
   bool left_at_once() const { return left_at_once_; }
 
   boost::json::object status() override;
+  boost::json::object settings() override;
   api::Measures measures() override;
   Result<std::string> start(const api::Peer& peer) override;
   Result<std::string> stop(const api::Peer& peer) override;
   Result<std::string> fresh(const api::Peer& peer) override;
   asio::awaitable<Result<std::string>> restart(const api::Peer& peer, std::optional<std::string> from) override;
+  asio::awaitable<Result<api::Reloaded>> reload(const api::Peer& peer) override;
   asio::awaitable<Result<boost::json::object>> incidents(std::size_t limit) override;
   asio::awaitable<Result<boost::json::object>> incident(std::string selector) override;
   asio::awaitable<Result<api::EventPage>> events(api::EventQuery query) override { return events_->answer(query); }
@@ -112,8 +118,11 @@ class Supervisor final : public api::Backend {
   void perform(const core::SaveState& action);
   void perform(const core::LeaveDaemon&);
   Memory remember();
+  void write_config();
+  void put_in_force(const config::ConfigFile& file);
+  void draw_waiting();
   void launch_settled(const core::PrepareLaunch& action, LaunchPlan plan);
-  Spawned start_worker(const WorkerCommand& command);
+  Spawned start_worker(const WorkerCommand& command, const config::Logging& logging);
   void spawn_settled();
   void settle_spawn();
   core::Event watch_spawned(Spawned spawned);
@@ -146,13 +155,16 @@ class Supervisor final : public api::Backend {
   void watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt, std::uint64_t log_size);
   core::OwnLaunches own_launches() const;
   void forget_worker();
-  std::filesystem::path worker_log() const { return config_.logging.directory / "worker.log"; }
+  std::filesystem::path worker_log() const { return config_->logging.directory / "worker.log"; }
   api::Status view() const;
   Result<> refuse_if_leaving() const;
   static core::Instant now();
 
   asio::io_context& io_;
-  config::Config config_;
+  // What is in force. Other threads keep the one that they began with.
+  std::shared_ptr<const config::Config> config_;
+  std::map<std::string, config::Place, std::less<>> places_;  // of its values in the file
+  std::filesystem::path worker_config_;                       // the file with those values that workers are given
   Options options_;
   std::shared_ptr<spdlog::logger> log_;
   std::shared_ptr<LogFile> log_file_;
@@ -214,6 +226,7 @@ class Supervisor final : public api::Backend {
   asio::steady_timer timer_;
   asio::steady_timer look_timer_;
   asio::steady_timer words_timer_;
+  asio::steady_timer draw_timer_;
   asio::steady_timer goodbye_timer_;
   std::unique_ptr<IncidentRecorder> recorder_;
   std::unique_ptr<StateKeeper> keeper_;

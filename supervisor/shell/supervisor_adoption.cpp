@@ -60,7 +60,7 @@ bool Supervisor::adopt(const UnrecordedWorker& found) {
   tell(api::EventType::adoption, api::EventLevel::warn,
        "Worker " + std::to_string(found.identity.pid) +
            " was started by an earlier supervisor that had no time to write it down; it holds the lock of " +
-           config_.checkpoints.directory.string() + "/ and was launched as attempt " + std::to_string(found.attempt) +
+           config_->checkpoints.directory.string() + "/ and was launched as attempt " + std::to_string(found.attempt) +
            " of this run.",
        {{"pid", found.identity.pid}, {"adopted", true}, {"attempt", found.attempt}});
   if (run_id_ != found.run_id) begin_run();

@@ -1,6 +1,7 @@
 // What the control API and the foreground ask of the supervisor.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <functional>
@@ -44,6 +45,7 @@ api::Status Supervisor::view() const {
   status.run_id = run_id_;
   status.state = state_;
   status.state_for_s = seconds(moment - state_.since);
+  if (state_.deadline) status.deadline_in_s = std::max(0.0, seconds(*state_.deadline - moment));
   if (worker_) status.worker_uptime_s = seconds(moment - spawned_);
   if (worker_ && last_beat_) status.heartbeat_age_s = seconds(moment - *last_beat_);
   status.total_episodes = state_.progress.total > 0 ? state_.progress.total : policy_.total_episodes;
@@ -58,7 +60,7 @@ api::Status Supervisor::view() const {
                          sidecar.durable_ms};
   }
   if (facts_.best) {
-    const std::string& metric = config_.checkpoints.best_metric;
+    const std::string& metric = config_->checkpoints.best_metric;
     const auto* value = facts_.best->sidecar.metrics.if_contains(metric);
     if (value != nullptr && value->is_number()) {
       status.best = {facts_.best->sidecar.episode, metric, value->to_number<double>(), facts_.best->path};
@@ -114,11 +116,12 @@ asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, 
   }
   const std::string selector = *from;
   const std::string run_id = run_id_;
+  const auto config = config_;
+  const auto what = "verifying a checkpoint in " + config->checkpoints.directory.string();
   co_await asio::post(asio::bind_executor(disk_.executor(), asio::use_awaitable));
-  const auto what = "verifying a checkpoint in " + config_.checkpoints.directory.string();
   const auto target = disk_.named(what, [&]() -> Result<GoBackTarget> {
     try {
-      return check_selector(selector, run_id, config_);
+      return check_selector(selector, run_id, *config);
     } catch (const std::exception& error) {  // no memory, say
       return make_error(ErrorKind::unavailable, "could not look at " + escape_control(selector) + ": " + error.what() +
                                                     ". Nothing was changed.");
@@ -133,7 +136,7 @@ asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, 
 }
 
 asio::awaitable<Result<boost::json::object>> Supervisor::incidents(std::size_t limit) {
-  const std::function<Result<boost::json::object>()> read = [directory = config::resolved_state_directory(config_),
+  const std::function<Result<boost::json::object>()> read = [directory = config::resolved_state_directory(*config_),
                                                              limit] {
     return api::incidents_document(directory, limit);
   };
@@ -141,7 +144,7 @@ asio::awaitable<Result<boost::json::object>> Supervisor::incidents(std::size_t l
 }
 
 asio::awaitable<Result<boost::json::object>> Supervisor::incident(std::string selector) {
-  const std::function<Result<boost::json::object>()> read = [directory = config::resolved_state_directory(config_),
+  const std::function<Result<boost::json::object>()> read = [directory = config::resolved_state_directory(*config_),
                                                              selector] {
     return api::incident_document(directory, selector);
   };

@@ -123,7 +123,7 @@ void Supervisor::perform(const core::RecordIncident& action) {
 void Supervisor::hold_snapshot(Notification& said) {
   auto& snapshot = said.message.snapshot;
   if (!snapshot) return;
-  const bool wanted = config_.snapshots.enabled && snapshot->bytes <= config_.snapshots.max_bytes;
+  const bool wanted = config_->snapshots.enabled && snapshot->bytes <= config_->snapshots.max_bytes;
   if (said.descriptors.empty() || !wanted || !is_memory_file(said.descriptors.front().get())) {
     snapshot.reset();  // nothing to hold
     return;
@@ -132,10 +132,10 @@ void Supervisor::hold_snapshot(Notification& said) {
 }
 
 void Supervisor::perform(const core::RescueSnapshot& action) {
-  const std::string name = "saving what the worker left in memory in " + config_.checkpoints.directory.string();
-  disk_.post(name, [this, attempt = action.attempt, held = held_, own = own_launches()] {
+  const std::string name = "saving what the worker left in memory in " + config_->checkpoints.directory.string();
+  disk_.post(name, [this, attempt = action.attempt, held = held_, own = own_launches(), config = config_] {
     auto rescue = std::make_shared<Rescue>();
-    if (held) *rescue = rescue_now(*held, own, config_);
+    if (held) *rescue = rescue_now(*held, own, *config);
     asio::post(io_, [this, attempt, rescue] {
       // One that could not be written is tried again before the next launch.
       const bool still_held = rescue->outcome == Rescue::Outcome::not_written;

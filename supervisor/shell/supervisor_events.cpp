@@ -57,7 +57,8 @@ void Supervisor::tell_launch(const core::LaunchPrepared& launch) {
   if (!from.path.empty()) {
     details["resume"] = boost::json::object{{"episode", from.episode}, {"path", from.path}, {"foreign", from.foreign}};
   }
-  std::string message = "Starting from the beginning: no checkpoint in " + config_.checkpoints.directory.string() + "/";
+  std::string message =
+      "Starting from the beginning: no checkpoint in " + config_->checkpoints.directory.string() + "/";
   if (!from.path.empty() && resumed_) {
     message = "Auto-resuming from episode " + std::to_string(from.episode) + ": " + from.path;
   } else if (!from.path.empty()) {

@@ -11,12 +11,12 @@
 namespace ts::shell {
 
 void Supervisor::perform(const core::PrepareLaunch& action) {
-  const std::string what = "settling where to resume in " + config_.checkpoints.directory.string();
-  disk_.post(what, [this, action, own = own_launches(), held = held_] {
+  const std::string what = "settling where to resume in " + config_->checkpoints.directory.string();
+  disk_.post(what, [this, action, own = own_launches(), held = held_, config = config_, log = worker_log()] {
     auto plan = std::make_shared<LaunchPlan>();
     try {
-      *plan = prepare_launch(action, held.get(), own, config_);
-      if (plan->found) plan->found->log_size = log_size(worker_log());
+      *plan = prepare_launch(action, held.get(), own, *config);
+      if (plan->found) plan->found->log_size = log_size(log);
     } catch (const std::exception& error) {  // out of memory, say: an incident like any other, not our end
       plan->run_id = own.run_id;
       plan->outcome = core::LaunchRefused{action.attempt, core::Cause::cannot_prepare, false,
@@ -59,22 +59,23 @@ void Supervisor::launch_settled(const core::PrepareLaunch& action, LaunchPlan pl
 
 // A program, its interpreter and its log may each lie on a disk that hangs.
 void Supervisor::perform(const core::SpawnWorker& action) {
-  const LaunchContext context{options_.config_file, options_.own_program, receiver_->address(), run_id_, state_.reason};
-  WorkerCommand command = make_worker_command(config_, context, action.attempt, action.resume);
+  policy_.heartbeat_timeout = config_->supervisor.heartbeat_timeout;  // what it is told
+  const LaunchContext context{worker_config_, options_.own_program, receiver_->address(), run_id_, state_.reason};
+  WorkerCommand command = make_worker_command(*config_, context, action.attempt, action.resume);
   spawning_ = std::make_shared<Spawning>(action.attempt);
   receiver_->pause();
   const std::string what = "starting " + command.arguments.front() + ", whose output goes to " + worker_log().string();
-  disk_.post(what, [this, spawning = spawning_, command = std::move(command)] {
-    if (spawning->is_wanted() && spawning->settle(start_worker(command))) {
+  disk_.post(what, [this, spawning = spawning_, command = std::move(command), logging = config_->logging] {
+    if (spawning->is_wanted() && spawning->settle(start_worker(command, logging))) {
       asio::post(io_, [this] { spawn_settled(); });
     }
   });
 }
 
 // On the disk thread.
-Spawned Supervisor::start_worker(const WorkerCommand& command) {
+Spawned Supervisor::start_worker(const WorkerCommand& command, const config::Logging& logging) {
   try {
-    const auto logged = prepare_worker_log(command.log_file, config_.logging.max_size, config_.logging.max_files);
+    const auto logged = prepare_worker_log(command.log_file, logging.max_size, logging.max_files);
     if (!logged) return {logged.error()};
     const std::uint64_t log_offset = log_size(command.log_file);
     return {StartedWorker::start(children_, command), log_offset};

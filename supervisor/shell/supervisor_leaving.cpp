@@ -38,9 +38,9 @@ void Supervisor::leave_if_done() {
 
 // What is saved by now, and what is still to be written, comes first: the disk thread keeps the order.
 void Supervisor::begin_leaving() {
-  disk_.post("reading " + config_.checkpoints.directory.string(), [this] {
+  disk_.post("reading " + config_->checkpoints.directory.string(), [this, config = config_] {
     try {
-      auto facts = std::make_shared<DirectoryFacts>(gather_directory_facts(config_));
+      auto facts = std::make_shared<DirectoryFacts>(gather_directory_facts(*config));
       asio::post(io_, [this, facts] { facts_ = std::move(*facts); });
     } catch (const std::exception&) {  // no memory, say: what was known before has to do
     }

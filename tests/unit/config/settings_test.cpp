@@ -60,9 +60,10 @@ TEST(Settings, SayWhereEachValueCameFrom) {
   const auto find = [&](std::string_view key) {
     return *std::find_if(settings.begin(), settings.end(), [&](const Setting& setting) { return setting.key == key; });
   };
-  EXPECT_EQ(find("training.episodes"), (Setting{"training.episodes", "500", Place{2, 3}}));
-  EXPECT_EQ(find("training.seed"), (Setting{"training.seed", "42", std::nullopt}));
-  EXPECT_EQ(find("restart.cooldown"), (Setting{"restart.cooldown", "15m", Place{3, 11}}));  // as it would be said best
+  EXPECT_EQ(find("training.episodes"), (Setting{"training.episodes", "500", Place{2, 3}, Applies::next_launch}));
+  EXPECT_EQ(find("training.seed"), (Setting{"training.seed", "42", std::nullopt, Applies::next_launch}));
+  EXPECT_EQ(find("restart.cooldown"),
+            (Setting{"restart.cooldown", "15m", Place{3, 11}, Applies::at_once}));  // as it would be said best
   EXPECT_EQ(find("supervisor.control_socket").value, "auto");
   EXPECT_EQ(find("worker.resume_args").value, "[\"--resume\", \"{checkpoint}\"]");
   EXPECT_EQ(find("dqn.learning_rate").value, "0.0001");

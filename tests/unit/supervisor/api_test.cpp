@@ -6,6 +6,7 @@
 
 #include "common/base/json.h"
 #include "supervisor/api/routes.h"
+#include "supervisor/api/settings.h"
 #include "supervisor/api/status.h"
 #include "tests/unit/supervisor/fake_backend.h"
 
@@ -176,12 +177,49 @@ TEST_F(Routes, TellARefusalFromABadTarget) {
   }
 }
 
+TEST_F(Routes, AnswerTheConfiguration) {
+  const Reply reply = ask("GET", "/v1/config");
+  EXPECT_EQ(reply.status, 200U);
+  EXPECT_EQ(integer_member(object(reply), "format"), 1);
+}
+
+TEST_F(Routes, TellWhatAReloadHasChanged) {
+  const Reply reply = ask("POST", "/v1/reload");
+  EXPECT_EQ(reply.status, 200U);
+  EXPECT_EQ(backend_.last_peer.uid, 1000);
+  const json::object answer = object(reply);
+  EXPECT_EQ(string_member(answer, "message"), "Done: reload.");
+  const json::object change = answer.at("changes").as_array().at(0).as_object();
+  EXPECT_EQ(change,
+            (json::object{{"key", "training.episodes"}, {"from", "300"}, {"to", "500"}, {"applies", "next_launch"}}));
+}
+
+TEST_F(Routes, RefuseToReloadAFileThatIsWrong) {
+  for (const auto& [kind, status] : {std::pair{ErrorKind::configuration, 422U}, {ErrorKind::locked, 409U}}) {
+    backend_.refusal = make_error(kind, "f:1:1: unknown section");
+    expect_problem(ask("POST", "/v1/reload"), status);
+  }
+}
+
+TEST(AReload, SaysWhatCountsWhen) {
+  using config::Applies;
+  EXPECT_EQ(what_reload_did("c.yaml", {}), "Nothing has changed in c.yaml.");
+  EXPECT_EQ(
+      what_reload_did("c\n.yaml", {{"http.listen", "\"\"", "localhost:1", Applies::supervisor_restart},
+                                   {"restart.cooldown", "15m", "5m", Applies::at_once},
+                                   {"restart.jitter", "0.25", "0", Applies::at_once}}),
+      "Read c\\x0a.yaml again. restart.cooldown (15m -> 5m), restart.jitter (0.25 -> 0): in force now. http.listen "
+      "(\"\" -> localhost:1): only when the supervisor itself is started again; until then the old value stays.");
+}
+
 TEST_F(Routes, RefuseTheWrongMethod) {
   for (const auto& [method, target] : {std::pair{"POST", "/v1/status"},
                                        {"GET", "/v1/start"},
                                        {"PUT", "/v1/stop"},
                                        {"DELETE", "/v1/fresh"},
                                        {"GET", "/v1/restart"},
+                                       {"POST", "/v1/config"},
+                                       {"GET", "/v1/reload"},
                                        {"", "/v1/status"}}) {
     expect_problem(ask(method, target), 405);
   }
@@ -189,10 +227,21 @@ TEST_F(Routes, RefuseTheWrongMethod) {
 }
 
 TEST_F(Routes, RefuseWhatTheyDoNotKnow) {
-  for (const std::string target : {"/", "", "/v1", "/v1/", "/v2/status", "/v1/status/", "/v1/status?x=1", "/v1/Start",
-                                   "/v1/../v1/start", "/v1/start\x1b[2J"}) {
+  for (const std::string target :
+       {"/", "", "/v1", "/v1/", "/v2/status", "/v1/status/", "/v1/Start", "/v1/../v1/start", "/v1/start\x1b[2J"}) {
     const Reply reply = ask("POST", target);
     expect_problem(reply, 404);
+    EXPECT_EQ(reply.body.find('\x1b'), std::string::npos);
+  }
+  EXPECT_TRUE(backend_.asked.empty());
+}
+
+TEST_F(Routes, RefuseAQuestionThatHasNoMeaning) {
+  for (const std::string target : {"/v1/status?x=1", "/metrics?name=a", "/v1/incidents/latest?limit=1",
+                                   "/v1/incidents?since=1", "/v1/incidents?limit=101", "/v1/events?limit=1001",
+                                   "/v1/events?since=-1", "/v1/events?limit", "/v1/events?since=1&x\x1b[2J"}) {
+    const Reply reply = ask("GET", target);
+    expect_problem(reply, 400);
     EXPECT_EQ(reply.body.find('\x1b'), std::string::npos);
   }
   EXPECT_TRUE(backend_.asked.empty());

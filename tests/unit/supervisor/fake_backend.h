@@ -24,6 +24,15 @@ class FakeBackend final : public Backend {
     asked.emplace_back("measures");
     return {};
   }
+  boost::json::object settings() override {
+    asked.emplace_back("settings");
+    return {{"format", 1}};
+  }
+  boost::asio::awaitable<Result<Reloaded>> reload(const Peer& peer) override {
+    const auto answer = note("reload", peer);
+    if (!answer) co_return answer.error();
+    co_return Reloaded{*answer, {{"training.episodes", "300", "500", config::Applies::next_launch}}};
+  }
   Result<std::string> start(const Peer& peer) override { return note("start", peer); }
   Result<std::string> stop(const Peer& peer) override { return note("stop", peer); }
   Result<std::string> fresh(const Peer& peer) override { return note("fresh", peer); }
