@@ -12,6 +12,7 @@
 #include "common/base/text.h"
 #include "common/checkpoint/archive_reader.h"
 #include "common/checkpoint/store.h"
+#include "common/cli/program.h"
 #include "common/config/load.h"
 #include "common/protocol/notify_sender.h"
 #include "common/protocol/worker_contract.h"
@@ -116,12 +117,27 @@ int run(const Arguments& arguments) {
   return static_cast<int>(*ended);
 }
 
+ts::cli::ManPage page() {
+  return {"trainer",
+          1,
+          "train a double DQN agent, saving so that it can go on",
+          TS_VERSION,
+          {{"SIGNALS",
+            "SIGTERM, SIGINT: stop at the next step with the last completed episode saved; a second one ends it at "
+            "once.\n\nSIGUSR1: save now."},
+           {"EXIT STATUS",
+            "  0   finished\n  65  the data or a checkpoint cannot be used\n  70  internal error\n  74  cannot write\n"
+            "  75  stopped as asked, saved\n  78  the configuration or the command line is wrong"}},
+          {"trainer-supervisor(8)", "supervisorctl(1)", "trainer-supervisor.yaml(5)"}};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{
       "Trains a double DQN agent that trades one instrument. Stops at SIGTERM or Ctrl+C with the last completed\n"
-      "episode saved; a second one ends it at once. SIGUSR1 saves now."};
+      "episode saved; a second one ends it at once. SIGUSR1 saves now.",
+      "trainer"};
   Arguments arguments;
   app.add_option("--config", arguments.config_file, "Configuration (YAML)")->capture_default_str();
   auto* resume = app.add_option("--resume", arguments.resume,
@@ -139,6 +155,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{999'999'999}));
   app.add_option("--device", arguments.device, "auto, cpu, cuda or cuda:N, instead of training.device");
   app.set_version_flag("--version", TS_VERSION);
+  app.footer("Example: trainer --auto-resume");
+  ts::cli::add_man_page(app, page());
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -43,6 +43,7 @@ class Backend {
   // Each returns a sentence on what is being done now, or a refusal that changed nothing.
   virtual Result<std::string> start(const Peer& peer) = 0;
   virtual Result<std::string> stop(const Peer& peer) = 0;
+  virtual Result<std::string> checkpoint(const Peer& peer) = 0;  // save now
   virtual Result<std::string> fresh(const Peer& peer) = 0;
   // Verifies the target before anything is disturbed, which takes disk reads: hence a coroutine.
   virtual boost::asio::awaitable<Result<std::string>> restart(const Peer& peer, std::optional<std::string> from) = 0;

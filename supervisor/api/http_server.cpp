@@ -22,6 +22,7 @@
 #include "common/base/unique_fd.h"
 #include "supervisor/api/routes.h"
 #include "supervisor/api/stream_sender.h"
+#include "supervisor/api/version.h"
 
 namespace ts::api {
 namespace {
@@ -80,6 +81,7 @@ class Counted {
 
 asio::awaitable<bool> send_reply(UnixStream& out, Reply reply, bool keep_alive) {
   http::response<http::string_body> response(static_cast<http::status>(reply.status), 11);
+  response.set(http::field::server, kServer);
   response.set(http::field::content_type, reply.content_type);
   response.set(http::field::cache_control, "no-store");
   response.body() = std::move(reply.body);

@@ -134,10 +134,11 @@ void add_training(Text& text, const Measures& measures) {
     if (name.size() <= kMetricNameMax) text.sample(value, "name", name);
   }
   text.gauge("trainer_heartbeat_age_seconds", "Since the worker was last heard of.", status.heartbeat_age_s);
-  text.gauge("trainer_heartbeat_limit_seconds", "The longest silence of a running worker.", measures.heartbeat_limit_s);
-  text.gauge("trainer_progress_age_seconds", "Since training last advanced.", measures.progress_age_s);
+  text.gauge("trainer_heartbeat_limit_seconds", "The longest silence of a running worker.",
+             measures.status.heartbeat_limit_s);
+  text.gauge("trainer_progress_age_seconds", "Since training last advanced.", measures.status.progress_age_s);
   text.gauge("trainer_progress_limit_seconds", "The longest time without progress, in the worker's phase.",
-             measures.progress_limit_s);
+             measures.status.progress_limit_s);
 }
 
 void add_saving(Text& text, const Measures& measures) {

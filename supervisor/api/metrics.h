@@ -55,9 +55,6 @@ using Counts = std::vector<std::pair<std::string_view, std::uint64_t>>;  // by a
 
 struct Measures {
   Status status;
-  std::optional<double> heartbeat_limit_s;
-  std::optional<double> progress_age_s;
-  std::optional<double> progress_limit_s;
   std::optional<double> at_risk_age_s;  // since the oldest episode that is not durable was completed
   std::optional<double> checkpoint_bytes;
   std::optional<double> disk_free_bytes;

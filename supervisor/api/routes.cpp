@@ -188,6 +188,7 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/v1/incidents/{id}", false, answer_incident},
     {"POST", "/v1/start", false, carry_out<&Backend::start>},
     {"POST", "/v1/stop", false, carry_out<&Backend::stop>},
+    {"POST", "/v1/checkpoint", false, carry_out<&Backend::checkpoint>},
     {"POST", "/v1/fresh", false, carry_out<&Backend::fresh>},
     {"POST", "/v1/restart", false, restart},
     {"POST", "/v1/reload", false, reload},

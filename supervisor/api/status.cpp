@@ -22,11 +22,15 @@ json::value worker_json(const Status& status) {
   // What the worker says that it loaded counts more than what it was told.
   resumed["episode"] = state.progress.resumed.value_or(state.resume.episode);
   resumed["path"] = state.resume.path;
+  resumed["why"] = status.resumed_why;
   json::object worker;
   worker["pid"] = state.pid;
   worker["attempt"] = state.attempt;
   worker["uptime_s"] = status.worker_uptime_s;
   worker["heartbeat_age_s"] = or_null(status.heartbeat_age_s);
+  worker["heartbeat_limit_s"] = or_null(status.heartbeat_limit_s);
+  worker["progress_age_s"] = or_null(status.progress_age_s);
+  worker["progress_limit_s"] = or_null(status.progress_limit_s);
   worker["phase"] =
       state.progress.phase ? json::value(protocol::to_string(*state.progress.phase)) : json::value(nullptr);
   // The worker's own words: a save that is refused is told in them, until one succeeds.

@@ -37,10 +37,14 @@ struct Status {
   std::string run_id;
   core::State state;
   double state_for_s = 0.0;
-  std::optional<double>
-      deadline_in_s;  // until silence in this state has a consequence; nothing: there is no such limit
+  std::optional<double> deadline_in_s;  // until silence in this state has a consequence; nothing: none
   double worker_uptime_s = 0.0;
+  std::string resumed_why;  // what the worker was launched for
+  // How long it has been silent, or without progress, and how long it may be; nothing: there is no such limit now.
   std::optional<double> heartbeat_age_s;
+  std::optional<double> heartbeat_limit_s;
+  std::optional<double> progress_age_s;
+  std::optional<double> progress_limit_s;
   std::int64_t total_episodes = 0;
   std::optional<double> episodes_per_s;
   std::optional<double> eta_s;

@@ -13,6 +13,7 @@
 
 #include "common/base/text.h"
 #include "supervisor/api/server_sent.h"
+#include "supervisor/api/version.h"
 
 namespace ts::api {
 namespace {
@@ -43,6 +44,7 @@ std::function<void()> waker(const std::shared_ptr<Wake>& wake) {
 
 asio::awaitable<boost::system::error_code> send_header(UnixStream& out) {
   http::response<http::empty_body> response(http::status::ok, 11);
+  response.set(http::field::server, kServer);
   response.set(http::field::content_type, "text/event-stream");
   response.set(http::field::cache_control, "no-store");
   response.keep_alive(false);

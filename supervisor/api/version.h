@@ -5,4 +5,7 @@ namespace ts::api {
 
 inline constexpr const char* kVersion = TS_VERSION;
 
+// What the control API says in the header "Server" of every answer.
+inline constexpr const char* kServer = "trainer-supervisor/" TS_VERSION;
+
 }  // namespace ts::api

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include <boost/json/object.hpp>
@@ -10,6 +11,8 @@
 
 #include "common/base/json.h"
 #include "common/base/result.h"
+#include "common/base/text.h"
+#include "supervisor/api/version.h"
 #include "supervisor/ctl/client.h"
 #include "supervisor/ctl/commands.h"
 
@@ -36,6 +39,18 @@ inline Result<boost::json::object> object_in(const HttpReply& reply) {
   const boost::json::object* object = document->if_object();
   if (object == nullptr) return make_error(ErrorKind::internal, "the supervisor's answer is no JSON object.");
   return *object;
+}
+
+// What a refusal says; and, when the supervisor is of another version, which may be why.
+inline std::string detail_in(const HttpReply& reply) {
+  const auto answer = object_in(reply);
+  const auto detail = answer ? string_member(*answer, "detail") : std::nullopt;
+  std::string out = escape_control(detail.value_or("The supervisor refused."));
+  if (!reply.version.empty() && reply.version != api::kVersion) {
+    out += " (The supervisor is version " + escape_control(reply.version) + ", this supervisorctl is " +
+           std::string(api::kVersion) + ".)";
+  }
+  return out;
 }
 
 }  // namespace ts::ctl

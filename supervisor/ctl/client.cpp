@@ -1,5 +1,10 @@
 #include "supervisor/ctl/client.h"
 
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <span>
@@ -25,16 +30,37 @@ constexpr std::chrono::seconds kSilenceMax{45};  // a stream gives a sign of lif
 constexpr std::size_t kSocketPathMax = 108;
 constexpr std::size_t kPieceBytes = 16 * 1024;
 
-Error no_daemon(const std::string& socket, const boost::system::error_code& error) {
-  std::string why = "no supervisor answers on " + socket + " (" + error.message() + ").";
+std::string name_of_group(gid_t group) {
+  const ::group* entry = ::getgrgid(group);
+  return entry == nullptr ? "number " + std::to_string(group) : escape_control(entry->gr_name);
+}
+
+std::string name_of_user(uid_t user) {
+  const ::passwd* entry = ::getpwuid(user);
+  return entry == nullptr ? "number " + std::to_string(user) : escape_control(entry->pw_name);
+}
+
+// Who may use the socket, as far as that can be seen from here.
+std::string who_may(const std::string& socket) {
+  struct stat status {};
+  if (::stat(socket.c_str(), &status) != 0) return "Ask as the user who runs it, or as a member of its group.";
+  const std::string group = name_of_group(status.st_gid);
+  return "It belongs to the user " + name_of_user(status.st_uid) + " and the group " + group +
+         ": ask as that user, or " +
+         ((status.st_mode & S_IWGRP) != 0
+              ? "become a member of that group (sudo usermod -aG " + group + " \"$USER\", then log in again)."
+              : "with sudo.");
+}
+
+Error no_daemon(const std::string& socket, const std::string& origin, const boost::system::error_code& error) {
+  const std::string where = escape_control(socket) + (origin.empty() ? "" : " (" + origin + ")");
   if (error.value() == EACCES || error.value() == EPERM) {
-    why += " Ask as the user who runs it, or as a member of the socket's group.";
-  } else {
-    why +=
-        " Start one with ./run_training.sh or systemctl start trainer-supervisor, or say with --config or --socket "
-        "where it is.";
+    return make_error(ErrorKind::unavailable, "you may not ask the supervisor on " + where + ". " + who_may(socket));
   }
-  return make_error(ErrorKind::unavailable, why);
+  return make_error(ErrorKind::unavailable,
+                    "no supervisor answers on " + where + ": " + error.message() +
+                        ". Start one with ./run_training.sh or systemctl start trainer-supervisor, or say with "
+                        "--config or --socket where it is.");
 }
 
 // One operation to its end. Only asynchronous ones have time limits.
@@ -47,10 +73,19 @@ boost::system::error_code finish(asio::io_context& io, Start&& start) {
   return out;
 }
 
+// "Server: trainer-supervisor/0.1.0"
+template <class Message>
+std::string version_in(const Message& message) {
+  const auto found = message.find(http::field::server);
+  if (found == message.end()) return {};
+  const std::string_view server(found->value().data(), found->value().size());
+  return std::string(server.substr(std::min(server.size(), server.find('/') + 1)));
+}
+
 class Connection {
  public:
-  explicit Connection(const std::filesystem::path& socket)
-      : path_(socket.string()), name_(escape_control(path_)), stream_(io_) {}
+  Connection(const std::filesystem::path& socket, std::string origin)
+      : path_(socket.string()), origin_(std::move(origin)), name_(escape_control(path_)), stream_(io_) {}
 
   Result<> open() {
     if (path_.size() >= kSocketPathMax) {
@@ -58,7 +93,7 @@ class Connection {
     }
     boost::system::error_code error;
     stream_.socket().connect(asio::local::stream_protocol::endpoint(path_), error);
-    if (error) return no_daemon(name_, error);
+    if (error) return no_daemon(path_, origin_, error);
     return {};
   }
 
@@ -107,6 +142,7 @@ class Connection {
 
  private:
   std::string path_;
+  std::string origin_;
   std::string name_;  // for sentences
   asio::io_context io_;
   beast::basic_stream<asio::local::stream_protocol> stream_;
@@ -116,7 +152,7 @@ class Connection {
 }  // namespace
 
 Result<HttpReply> Client::request(const std::string& method, const std::string& target, const std::string& body) const {
-  Connection connection(socket_);
+  Connection connection(socket_, origin_);
   if (const auto opened = connection.open(); !opened) return opened.error();
   http::request<http::string_body> request(http::string_to_verb(method), target, 11);
   request.set(http::field::content_type, "application/json");
@@ -124,13 +160,13 @@ Result<HttpReply> Client::request(const std::string& method, const std::string& 
   if (const auto error = connection.send(request)) return connection.broke_off(error);
   http::response<http::string_body> response;
   if (const auto error = connection.read(response)) return connection.broke_off(error);
-  return HttpReply{response.result_int(), response.body()};
+  return HttpReply{response.result_int(), response.body(), version_in(response)};
 }
 
 Result<HttpReply> Client::follow(const std::string& target, const std::string& place,
                                  const std::function<void()>& on_open,
                                  const std::function<void(const api::ServerSent&)>& on_event) const {
-  Connection connection(socket_);
+  Connection connection(socket_, origin_);
   if (const auto opened = connection.open(); !opened) return opened.error();
   http::request<http::string_body> request(http::verb::get, target, 11);
   request.set("Last-Event-ID", place);
@@ -138,7 +174,7 @@ Result<HttpReply> Client::follow(const std::string& target, const std::string& p
   http::response_parser<http::buffer_body> parser;
   parser.body_limit(boost::none);
   if (const auto error = connection.read_header(parser)) return connection.broke_off(error);
-  HttpReply reply{parser.get().result_int(), {}};
+  HttpReply reply{parser.get().result_int(), {}, version_in(parser.get())};
   const bool streams = reply.status == 200;
   if (streams) on_open();
   api::ServerSentReader reader(on_event);

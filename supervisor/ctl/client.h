@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "common/base/result.h"
 #include "supervisor/api/server_sent.h"
@@ -14,11 +15,14 @@ namespace ts::ctl {
 struct HttpReply {
   unsigned status = 0;
   std::string body;
+  std::string version{};  // of the supervisor; empty: it does not say
 };
 
 class Client {
  public:
-  explicit Client(std::filesystem::path socket) : socket_(std::move(socket)) {}
+  // `origin`: how the socket was chosen, for the sentence that nobody answers there.
+  explicit Client(std::filesystem::path socket, std::string origin = {})
+      : socket_(std::move(socket)), origin_(std::move(origin)) {}
 
   // Errors: `unavailable` when there is no daemon (or no permission to ask it), with a sentence that says where it was
   // looked for; `internal` when the daemon answered with something else than HTTP.
@@ -31,6 +35,7 @@ class Client {
 
  private:
   std::filesystem::path socket_;
+  std::string origin_;
 };
 
 }  // namespace ts::ctl

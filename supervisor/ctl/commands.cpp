@@ -11,7 +11,7 @@
 #include "common/base/text.h"
 #include "common/checkpoint/names.h"
 #include "supervisor/ctl/answers.h"
-#include "supervisor/ctl/render.h"
+#include "supervisor/ctl/status_reading.h"
 
 namespace ts::ctl {
 namespace {
@@ -19,16 +19,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::chrono::milliseconds kPollInterval{100};
-
-Result<json::object> read_status(const Client& client) {
-  const auto reply = client.request("GET", "/v1/status");
-  if (!reply) return reply.error();
-  return object_in(*reply);
-}
-
-bool is_active(const std::string& state) {
-  return state == "starting" || state == "running" || state == "stopping" || state == "backoff";
-}
 
 // Sends a command; its sentence is printed whether it was accepted or not.
 Exit send(const Client& client, const std::string& target, const std::string& body = {}) {
@@ -40,8 +30,14 @@ Exit send(const Client& client, const std::string& target, const std::string& bo
     say(string_member(*answer, "message").value_or("Done."));
     return Exit::ok;
   }
-  return complain(string_member(*answer, "detail").value_or("The supervisor refused."),
-                  reply->status == 422 || reply->status == 400 ? Exit::usage : Exit::failed);
+  return complain(detail_in(*reply), reply->status == 422 || reply->status == 400 ? Exit::usage : Exit::failed);
+}
+
+// Why a save that was asked for may not be there yet.
+std::string worker_words(const json::object& status) {
+  const auto* worker = object_member(status, "worker");
+  const auto says = worker == nullptr ? std::nullopt : string_member(*worker, "says");
+  return says ? "the worker says: " + escape_control(*says) : "no newer checkpoint is durable yet.";
 }
 
 enum class Goal { up, down };
@@ -54,15 +50,15 @@ Exit await(const Client& client, Goal goal, std::int64_t attempt_before, const W
     const auto status = read_status(client);
     if (!status) return complain(status.error());
     const std::string state = string_member(*status, "state").value_or("");
-    const std::string sentence = state + ": " + string_member(*status, "reason").value_or("");
+    const std::string sentence = sentence_of(*status);
     const bool relaunched = integer_member(*status, "attempt").value_or(0) > attempt_before;
     const bool there =
         goal == Goal::down ? !is_active(state) : relaunched && (state == "running" || state == "finished");
     if (there) {
-      say(escape_control(sentence) + ".");
+      say(sentence + ".");
       return Exit::ok;
     }
-    if (goal == Goal::up && state == "fatal") return complain(escape_control(sentence), Exit::failed);
+    if (goal == Goal::up && state == "fatal") return complain(sentence, Exit::failed);
     if (std::chrono::steady_clock::now() > until) {
       return complain("timed out after " + std::to_string(options.timeout.count()) + " s; it is " + state + " now.",
                       Exit::timed_out);
@@ -78,13 +74,6 @@ std::int64_t attempt_of(const Client& client) {
 
 }  // namespace
 
-Exit show_status(const Client& client, bool as_json) {
-  const auto status = read_status(client);
-  if (!status) return complain(status.error());
-  std::fputs((as_json ? pretty_json(*status) : render_status(*status)).c_str(), stdout);
-  return is_active(string_member(*status, "state").value_or("")) ? Exit::ok : Exit::not_running;
-}
-
 Exit start(const Client& client, const WaitOptions& wait) {
   const auto before = read_status(client);
   if (!before) return complain(before.error());
@@ -97,6 +86,32 @@ Exit start(const Client& client, const WaitOptions& wait) {
 Exit stop(const Client& client, const WaitOptions& wait) {
   const Exit sent = send(client, "/v1/stop");
   return sent == Exit::ok ? await(client, Goal::down, 0, wait) : sent;
+}
+
+// Until what was completed when it was asked for is durable.
+Exit checkpoint(const Client& client, const WaitOptions& wait) {
+  const auto before = read_status(client);
+  if (!before) return complain(before.error());
+  const std::int64_t episode = integer_member(*before, "episode").value_or(0);
+  const auto asked = std::chrono::steady_clock::now();
+  const Exit sent = send(client, "/v1/checkpoint");
+  if (sent != Exit::ok || !wait.wait) return sent;
+  while (true) {
+    const auto status = read_status(client);
+    if (!status) return complain(status.error());
+    const auto waited = std::chrono::steady_clock::now() - asked;
+    const auto* saved = object_member(*status, "checkpoint");
+    if (saved != nullptr && integer_member(*saved, "episode").value_or(-1) >= episode) {
+      say("Saved: " + escape_control(string_member(*saved, "path").value_or("?")) + ", episode " +
+          std::to_string(integer_member(*saved, "episode").value_or(0)) + ".");
+      return Exit::ok;
+    }
+    if (string_member(*status, "state") != "running") {
+      return complain("the worker ended before it had saved; " + sentence_of(*status), Exit::failed);
+    }
+    if (waited > wait.timeout) return complain("timed out; " + worker_words(*status), Exit::timed_out);
+    std::this_thread::sleep_for(kPollInterval);
+  }
 }
 
 Exit fresh(const Client& client, const WaitOptions& wait) {
@@ -115,8 +130,7 @@ Exit reload(const Client& client, bool as_json) {
     if (!as_json) say(string_member(*answer, "message").value_or("Done."));
     return Exit::ok;
   }
-  return complain(string_member(*answer, "detail").value_or("The supervisor refused."),
-                  reply->status == 422 ? Exit::usage : Exit::failed);
+  return complain(detail_in(*reply), reply->status == 422 ? Exit::usage : Exit::failed);
 }
 
 Exit restart(const Client& client, const std::optional<std::string>& from, const WaitOptions& wait) {

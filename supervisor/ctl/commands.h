@@ -23,6 +23,13 @@ enum class Exit : int {
 
 Exit show_status(const Client& client, bool as_json);
 
+// Draws it anew every second, and says so while there is no supervisor; ends when it is interrupted.
+Exit watch_status(const Client& client);
+
+// `until`: "running", "stopped", "finished" or "episode=200". A timeout of 0 waits for ever. Exit::failed when it
+// cannot be any more; Exit::no_daemon only when none answers at the beginning.
+Exit wait_until(const Client& client, const std::string& until, std::chrono::seconds timeout);
+
 struct WaitOptions {
   bool wait = true;
   std::chrono::seconds timeout{120};
@@ -30,6 +37,7 @@ struct WaitOptions {
 
 Exit start(const Client& client, const WaitOptions& wait);
 Exit stop(const Client& client, const WaitOptions& wait);
+Exit checkpoint(const Client& client, const WaitOptions& wait);
 Exit fresh(const Client& client, const WaitOptions& wait);
 Exit restart(const Client& client, const std::optional<std::string>& from, const WaitOptions& wait);
 

@@ -44,9 +44,7 @@ Exit show_journal(const Error& no_daemon, const Result<config::Config>& config, 
 }
 
 Exit refused(const HttpReply& reply) {
-  const auto answer = object_in(reply);
-  const auto detail = answer ? string_member(*answer, "detail") : std::nullopt;
-  return complain(escape_control(detail.value_or("The supervisor refused.")), Exit::failed);
+  return complain(detail_in(reply), Exit::failed);
 }
 
 // Ends only when it is refused.

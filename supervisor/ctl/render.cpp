@@ -6,6 +6,7 @@
 
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "supervisor/api/version.h"
 #include "supervisor/ctl/columns.h"
 
 namespace ts::ctl {
@@ -32,11 +33,6 @@ std::string worker_line(const json::object& worker) {
   std::string line = "process " + std::to_string(integer_member(worker, "pid").value_or(0)) + ", attempt " +
                      std::to_string(integer_member(worker, "attempt").value_or(0)) + ", up " +
                      seconds(number_member(worker, "uptime_s").value_or(0));
-  if (const auto* resumed = object_member(worker, "resumed_from")) {
-    line += ", resumed from episode " + std::to_string(integer_member(*resumed, "episode").value_or(0)) + " (" +
-            text_of(*resumed, "path") + ")";
-  }
-  if (const auto age = number_member(worker, "heartbeat_age_s")) line += ", last heartbeat " + seconds(*age) + " ago";
   return line;
 }
 
@@ -71,6 +67,53 @@ std::string restarts_line(const json::object& restarts) {
   return std::to_string(total) + (causes.empty() ? "" : " (" + causes + ")");
 }
 
+std::string resumed_line(const json::object& resumed) {
+  const auto why = string_member(resumed, "why");
+  return "from episode " + std::to_string(integer_member(resumed, "episode").value_or(0)) + " (" +
+         text_of(resumed, "path") + ")" + (why && !why->empty() ? ", after: " + escape_control(*why) : "");
+}
+
+// "last heartbeat 1s ago (at most 30s), progress 0s ago (at most 5m 00s)"
+std::string alive_line(const json::object& worker) {
+  const auto clock = [&](const std::string& what, std::string_view age, std::string_view limit) -> std::string {
+    const auto so_long = number_member(worker, age);
+    if (!so_long) return "";
+    const auto at_most = number_member(worker, limit);
+    return what + seconds(*so_long) + " ago" + (at_most ? " (at most " + seconds(*at_most) + ")" : "");
+  };
+  const std::string beat = clock("last heartbeat ", "heartbeat_age_s", "heartbeat_limit_s");
+  const std::string progress = clock("progress ", "progress_age_s", "progress_limit_s");
+  return beat + (beat.empty() || progress.empty() ? "" : ", ") + progress;
+}
+
+std::string best_line(const json::object& best) {
+  return text_of(best, "path") + " (episode " + std::to_string(integer_member(best, "episode").value_or(0)) + ", " +
+         text_of(best, "metric") + " " + format_fixed(number_member(best, "value").value_or(0), 3) + ")";
+}
+
+std::string risk_line(const json::object& risk) {
+  return count_of(integer_member(risk, "memory").value_or(0), "episode") + " if the worker dies, " +
+         std::to_string(integer_member(risk, "disk").value_or(0)) + " if the power goes";
+}
+
+// "hang: 1 episode trained again, noticed in 2s, relaunched in 14ms"
+std::string last_incident_line(const json::object& last) {
+  std::string line = text_of(last, "cause");
+  if (const auto lost = integer_member(last, "lost_episodes"))
+    line += ": " + count_of(*lost, "episode") + " trained again";
+  if (const auto detect = number_member(last, "detect_s")) line += ", noticed in " + seconds(*detect);
+  if (const auto relaunch = number_member(last, "relaunch_s")) line += ", relaunched in " + seconds(*relaunch);
+  if (const auto step = number_member(last, "first_step_s")) line += ", training after " + seconds(*step);
+  return line;
+}
+
+// By what a person should think of it: green, yellow, red.
+std::string colored(const std::string& state) {
+  const bool good = state == "running" || state == "finished";
+  const char* color = good ? "32" : state == "fatal" ? "31" : "33";
+  return std::string("\033[1;") + color + "m" + state + "\033[0m";
+}
+
 // What the save cost, where the supervisor is new enough to say so.
 std::string cost_of(const json::object& checkpoint) {
   const auto stall = number_member(checkpoint, "stall_ms");
@@ -79,37 +122,37 @@ std::string cost_of(const json::object& checkpoint) {
   return "; training waited " + format_fixed(*stall, 1) + " ms, durable in " + format_fixed(*durable, 1) + " ms";
 }
 
+std::string checkpoint_line(const json::object& saved) {
+  return text_of(saved, "path") + " (episode " + std::to_string(integer_member(saved, "episode").value_or(0)) + ", " +
+         seconds(number_member(saved, "age_s").value_or(0)) + " ago" + cost_of(saved) + ")";
+}
+
 }  // namespace
 
-std::string render_status(const json::object& status) {
-  std::string out = text_of(status, "state") + " for " + seconds(number_member(status, "state_for_s").value_or(0)) +
-                    ": " + text_of(status, "reason") + "\n";
+std::string render_status(const json::object& status, const Look& look) {
+  constexpr std::size_t kIndent = 14;
+  const std::string state = text_of(status, "state");
+  const std::string rest =
+      " for " + seconds(number_member(status, "state_for_s").value_or(0)) + ": " + text_of(status, "reason");
+  std::string out = wrapped(state + rest, 2, look.width) + "\n";
+  if (look.color) out.replace(0, state.size(), colored(state));
   const auto row = [&](const std::string& name, const std::string& text) {
-    out += "  " + padded(name, 12) + text + "\n";
+    out += "  " + padded(name, kIndent - 2) + wrapped(text, kIndent, look.width) + "\n";
   };
   row("episode", episode_line(status));
   if (const auto* worker = object_member(status, "worker")) {
     row("worker", worker_line(*worker));
+    if (const auto* resumed = object_member(*worker, "resumed_from")) row("resumed", resumed_line(*resumed));
+    if (const std::string line = alive_line(*worker); !line.empty()) row("alive", line);
     if (const auto says = string_member(*worker, "says")) row("it says", escape_control(*says));
   }
   if (const auto* metrics = object_member(status, "metrics")) row("metrics", metrics_line(*metrics));
-  if (const auto* saved = object_member(status, "checkpoint")) {
-    row("checkpoint", text_of(*saved, "path") + " (episode " +
-                          std::to_string(integer_member(*saved, "episode").value_or(0)) + ", " +
-                          seconds(number_member(*saved, "age_s").value_or(0)) + " ago" + cost_of(*saved) + ")");
-  } else {
-    row("checkpoint", "none yet");
-  }
-  if (const auto* best = object_member(status, "best")) {
-    row("best", text_of(*best, "path") + " (episode " + std::to_string(integer_member(*best, "episode").value_or(0)) +
-                    ", " + text_of(*best, "metric") + " " + format_fixed(number_member(*best, "value").value_or(0), 3) +
-                    ")");
-  }
-  if (const auto* risk = object_member(status, "at_risk")) {
-    row("at risk", count_of(integer_member(*risk, "memory").value_or(0), "episode") + " if the worker dies, " +
-                       std::to_string(integer_member(*risk, "disk").value_or(0)) + " if the power goes");
-  }
+  const auto* saved = object_member(status, "checkpoint");
+  row("checkpoint", saved == nullptr ? "none yet" : checkpoint_line(*saved));
+  if (const auto* best = object_member(status, "best")) row("best", best_line(*best));
+  if (const auto* risk = object_member(status, "at_risk")) row("at risk", risk_line(*risk));
   if (const auto* restarts = object_member(status, "restarts")) row("restarts", restarts_line(*restarts));
+  if (const auto* last = object_member(status, "last_incident")) row("the last", last_incident_line(*last));
   if (const auto goodput = number_member(status, "goodput")) {
     row("goodput", format_fixed(*goodput * 100.0, 1) + " % of the time went into episodes that count; " +
                        count_of(integer_member(status, "lost_episodes").value_or(0), "episode") + " trained again");
@@ -119,6 +162,11 @@ std::string render_status(const json::object& status) {
                      : "nothing was resumed and saved yet");
   row("run", text_of(status, "run_id") + ", supervisor process " +
                  std::to_string(integer_member(status, "supervisor_pid").value_or(0)));
+  const std::string version = text_of(status, "version");
+  if (version != api::kVersion) {
+    row("version", "the supervisor is " + version + ", this supervisorctl is " + std::string(api::kVersion) +
+                       "; the worker lives on when the supervisor is started anew");
+  }
   return out;
 }
 

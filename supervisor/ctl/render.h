@@ -1,6 +1,7 @@
 // JSON to the text a person reads at a terminal. Pure.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,14 @@
 
 namespace ts::ctl {
 
-std::string render_status(const boost::json::object& status);
+// How a terminal wants it.
+struct Look {
+  std::size_t width = 0;  // columns; 0: lines may be as long as they are
+  bool color = false;
+};
+
+// At a glance: what it does and why, how far it is, what would be lost, what has happened so far.
+std::string render_status(const boost::json::object& status, const Look& look = {});
 
 // "2026-01-31T12:34:56.789Z  warn   incident    …", one line.
 std::string render_event(const boost::json::object& event);

@@ -13,6 +13,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/cli/program.h"
 #include "common/config/load.h"
 #include "common/protocol/worker_contract.h"
 #include "supervisor/api/version.h"
@@ -66,12 +67,32 @@ int run(ts::shell::Options options) {
   return supervisor.exit_code();
 }
 
+ts::cli::ManPage page() {
+  return {
+      "trainer-supervisor",
+      8,
+      "keep one training run alive until it is finished",
+      ts::api::kVersion,
+      {{"SIGNALS",
+        "SIGTERM, SIGINT: let the worker save its state and end, then leave; a second one kills the worker.\n\n"
+        "SIGHUP: ignored, so that a terminal may go away. supervisorctl reload reads the configuration again."},
+       {"EXIT STATUS",
+        "  0   stopped as asked, or finished\n  65  the data or a checkpoint cannot be used\n  70  internal error\n"
+        "  74  cannot write, or another one has the directory\n  78  the configuration or the command line is wrong"},
+       {"ENVIRONMENT", "NOTIFY_SOCKET, WATCHDOG_USEC: a service manager's, see sd_notify(3)."},
+       {"FILES",
+        "config/config.yaml: the configuration, unless --config names another.\n\nmodels/: checkpoints; "
+        "models/.supervisor/: state, events, incidents, the control socket.\n\nlogs/: supervisor.log, worker.log."}},
+      {"supervisorctl(1)", "trainer(1)", "trainer-supervisor.yaml(5)", "systemd.service(5)"}};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{
       "Keeps one training run alive until it is finished: through crashes, hangs, Ctrl+C, reboots and power cuts.\n"
-      "Runs in the foreground; SIGTERM or Ctrl+C lets the worker save and end, a second one kills it."};
+      "Runs in the foreground; SIGTERM or Ctrl+C lets the worker save and end, a second one kills it.",
+      "trainer-supervisor"};
   ts::shell::Options options;
   options.own_program = own_program();
   std::string config_file = "config/config.yaml";
@@ -79,6 +100,8 @@ int main(int argc, char** argv) {
   app.add_flag("--fresh", options.fresh, "Start over; the checkpoints there are set aside, not deleted");
   app.add_flag("--exit-when-done", options.exit_when_done, "Leave when the training is finished or cannot go on");
   app.set_version_flag("--version", ts::api::kVersion);
+  app.footer("Example: trainer-supervisor --config config/config.yaml");
+  ts::cli::add_man_page(app, page());
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -63,6 +63,23 @@ std::optional<ProcessFacts> look_at(pid_t pid) {
   return text ? facts_from_stat(*text) : std::nullopt;
 }
 
+bool catches(std::string_view status, int signal) {
+  constexpr std::string_view kKey = "\nSigCgt:\t";
+  const std::size_t key = status.find(kKey);
+  if (key == std::string_view::npos || signal < 1 || signal > 64) return false;
+  const std::string_view rest = status.substr(key + kKey.size());
+  const std::string_view digits = rest.substr(0, rest.find('\n'));
+  std::uint64_t caught = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), caught, 16);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return false;
+  return (caught >> (signal - 1) & 1U) != 0;
+}
+
+bool catches(pid_t pid, int signal) {
+  const auto status = read_proc("/proc/" + std::to_string(pid) + "/status", std::size_t{16} << 10);
+  return status && catches(*status, signal);
+}
+
 std::optional<std::string> read_proc(const std::string& path, std::size_t bytes_max) {
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!file) return std::nullopt;

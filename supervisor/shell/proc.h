@@ -35,6 +35,13 @@ std::optional<ProcessFacts> facts_from_stat(std::string_view stat);
 
 std::optional<ProcessFacts> look_at(pid_t pid);
 
+// Whether the process has a handler for this signal, so that it does not end by it; false also where that is not known.
+// (The file takes no lock that a hanging process may hold: proc_pid_status(5) is computed from the task itself.)
+bool catches(pid_t pid, int signal);
+
+// From the text of /proc/PID/status. Pure.
+bool catches(std::string_view status, int signal);
+
 // The whole of a small file of /proc, at most `bytes_max` of it; nothing where it cannot be read.
 std::optional<std::string> read_proc(const std::string& path, std::size_t bytes_max = 4096);
 

@@ -88,6 +88,7 @@ class Supervisor final : public api::Backend {
   api::Measures measures() override;
   Result<std::string> start(const api::Peer& peer) override;
   Result<std::string> stop(const api::Peer& peer) override;
+  Result<std::string> checkpoint(const api::Peer& peer) override;
   Result<std::string> fresh(const api::Peer& peer) override;
   asio::awaitable<Result<std::string>> restart(const api::Peer& peer, std::optional<std::string> from) override;
   asio::awaitable<Result<api::Reloaded>> reload(const api::Peer& peer) override;
@@ -197,6 +198,7 @@ class Supervisor final : public api::Backend {
   std::shared_ptr<Spawning> spawning_;  // the worker in the making
   std::unique_ptr<WorkerProcess> worker_;
   core::Instant spawned_{0};
+  std::string launched_for_;      // the reason of the state in which this attempt was prepared
   std::uint64_t log_offset_ = 0;  // where this attempt's output begins
   std::optional<core::Instant> last_beat_;
   struct Heard {

@@ -11,6 +11,7 @@
 
 #include "common/base/text.h"
 #include "supervisor/api/incidents.h"
+#include "supervisor/core/progress_limits.h"
 #include "supervisor/shell/supervisor.h"
 
 namespace ts::shell {
@@ -48,6 +49,14 @@ api::Status Supervisor::view() const {
   if (state_.deadline) status.deadline_in_s = std::max(0.0, seconds(*state_.deadline - moment));
   if (worker_) status.worker_uptime_s = seconds(moment - spawned_);
   if (worker_ && last_beat_) status.heartbeat_age_s = seconds(moment - *last_beat_);
+  if (policy_.heartbeat_timeout > core::Duration::zero()) status.heartbeat_limit_s = seconds(policy_.heartbeat_timeout);
+  if (state_.phase == core::Phase::running && state_.clocks.progress.due) {
+    status.progress_age_s = seconds(moment - state_.clocks.progressed);
+    const auto phase = state_.progress.phase.value_or(protocol::Phase::train);
+    const auto limit = core::progress_limit(state_.learned, phase, policy_);
+    if (limit) status.progress_limit_s = seconds(*limit);
+  }
+  status.resumed_why = launched_for_;
   status.total_episodes = state_.progress.total > 0 ? state_.progress.total : policy_.total_episodes;
   if (worker_) status.episodes_per_s = rate_.per_second();
   const auto left = static_cast<double>(status.total_episodes - state_.progress.episode);
@@ -97,6 +106,24 @@ Result<std::string> Supervisor::stop(const api::Peer& peer) {
   post(core::StopRequested{});
   if (state_.ending) return std::string("Stopping: what the worker left in memory is being saved.");
   return std::string(state_.has_process() ? "Stopping: the worker is saving its state." : "Stopped.");
+}
+
+// SIGUSR1 ends whoever does not expect it.
+Result<std::string> Supervisor::checkpoint(const api::Peer& peer) {
+  if (const auto refused = refuse_if_leaving(); !refused) return refuse(peer, "checkpoint", refused.error());
+  if (!worker_ || state_.phase != core::Phase::running) {
+    return refuse(peer, "checkpoint",
+                  make_error(ErrorKind::locked, "No worker is training that could save: it is " +
+                                                    std::string(core::to_string(state_.phase)) + "."));
+  }
+  if (!worker_->ask_to_save()) {
+    return refuse(peer, "checkpoint",
+                  make_error(ErrorKind::locked, "Process " + std::to_string(worker_->pid()) +
+                                                    " does not catch SIGUSR1, which asks a worker to save now; it "
+                                                    "would end it. Nothing was done."));
+  }
+  tell_request(peer, "checkpoint");
+  return std::string("Asked the worker to save now.");
 }
 
 Result<std::string> Supervisor::fresh(const api::Peer& peer) {

@@ -50,6 +50,7 @@ void Supervisor::launch_settled(const core::PrepareLaunch& action, LaunchPlan pl
     if (plan.run_id != run_id_) begin_run();
     run_id_ = plan.run_id;
     resumed_ = std::move(plan.resumed);
+    launched_for_ = state_.reason;
     recorder_->relaunched(prepared->resume.episode, std::max<std::int64_t>(0, reached_ - prepared->resume.episode));
     tell_launch(*prepared);
   }

@@ -111,12 +111,6 @@ api::Measures Supervisor::measures() {
   api::Measures out;
   out.status = view();
   out.wanted_s = core::wanted_s(accounts_, moment);
-  if (policy_.heartbeat_timeout > core::Duration::zero()) out.heartbeat_limit_s = seconds(policy_.heartbeat_timeout);
-  if (state_.phase == core::Phase::running && state_.clocks.progress.due) {
-    out.progress_age_s = seconds(moment - state_.clocks.progressed);
-    const auto phase = state_.progress.phase.value_or(protocol::Phase::train);
-    if (const auto limit = core::progress_limit(state_.learned, phase, policy_)) out.progress_limit_s = seconds(*limit);
-  }
   if (accounts_.at_risk_since) out.at_risk_age_s = seconds(moment - *accounts_.at_risk_since);
   if (facts_.newest) out.checkpoint_bytes = static_cast<double>(facts_.newest->sidecar.bytes);
   if (facts_.free_bytes) out.disk_free_bytes = static_cast<double>(*facts_.free_bytes);

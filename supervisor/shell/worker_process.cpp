@@ -330,4 +330,9 @@ void WorkerProcess::signal(core::Signal signal) {
   ::kill(-pid(), SIGCONT);
 }
 
+bool WorkerProcess::ask_to_save() {
+  if (ended_ || !catches(pid(), SIGUSR1)) return false;
+  return ::syscall(SYS_pidfd_send_signal, pidfd_.native_handle(), SIGUSR1, nullptr, 0) == 0;
+}
+
 }  // namespace ts::shell

@@ -152,7 +152,7 @@ TEST_F(Routes, AnswerPrometheusInItsOwnFormat) {
 }
 
 TEST_F(Routes, CarryOutEveryCommand) {
-  for (const std::string verb : {"start", "stop", "fresh", "restart"}) {
+  for (const std::string verb : {"start", "stop", "checkpoint", "fresh", "restart"}) {
     const Reply reply = ask("POST", "/v1/" + verb);
     EXPECT_EQ(reply.status, 202U);
     EXPECT_EQ(string_member(object(reply), "message"), "Done: " + verb + ".");

@@ -2,6 +2,7 @@
 // ones (P7, P9).
 #include "supervisor/shell/process_tree.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -11,6 +12,22 @@
 
 namespace ts::shell {
 namespace {
+
+TEST(ASignal, IsCaughtWhenTheKernelSaysSo) {
+  const std::string status = "Name:\ta\nSigIgn:\t0000000000000800\nSigCgt:\t8000000000004200\nCapInh:\t0\n";
+  for (const auto& [signal, caught] : {std::pair{SIGUSR1, true},
+                                       {SIGTERM, true},
+                                       {64, true},
+                                       {SIGUSR2, false},
+                                       {0, false},
+                                       {-1, false},
+                                       {65, false}}) {
+    EXPECT_EQ(catches(status, signal), caught) << signal;
+  }
+  for (const std::string text : {"", "\nSigCgt:\t", "\nSigCgt:\tzz\n", "\nSigCgt:\t11111111111111111\n"}) {
+    EXPECT_FALSE(catches(text, SIGHUP)) << text;
+  }
+}
 
 TEST(TheLineOfAProcess, IsReadWhateverItsCommandIsCalled) {
   const auto facts = facts_from_stat("42 (a) b (c) S 7 41 40 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 5678 9 10\n");

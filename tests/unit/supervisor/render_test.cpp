@@ -18,20 +18,37 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+TEST(TheStatus, FitsTheTerminalAndIsColouredOnlyThere) {
+  const auto status = boost::json::parse(R"({"state":"fatal","state_for_s":1.0,"run_id":"0123456789abcdef",
+      "reason":"gave up after ten attempts without a new episode, the last one ended with SIGSEGV"})")
+                          .as_object();
+  const std::string narrow = render_status(status, {40, false});
+  for (std::size_t at = 0; at < narrow.size();) {
+    const std::size_t end = narrow.find('\n', at);
+    EXPECT_LE(end - at, 40U) << narrow.substr(at, end - at);
+    at = end + 1;
+  }
+  EXPECT_EQ(render_status(status, {0, false}).find('\x1b'), std::string::npos);
+  EXPECT_TRUE(render_status(status, {0, true}).starts_with("\033[1;31mfatal\033[0m for 1s: gave up"));
+  // Narrower than any text: as it is, rather than a letter a line.
+  EXPECT_NE(render_status(status, {5, false}).find("gave up after ten attempts"), std::string::npos);
+}
+
 TEST(TheStatus, ReadsAsAPersonWouldSayIt) {
   const std::string text = rendered(R"({"state":"running","state_for_s":65.0,"reason":"attempt 3 is training",
       "episode":251,"total_episodes":300,"episodes_per_s":12.34,"eta_s":4.0,
-      "worker":{"pid":4711,"attempt":3,"uptime_s":61.0,"heartbeat_age_s":0.4,
-                "resumed_from":{"episode":250,"path":"models/model_ep250.pt"}},
+      "worker":{"pid":4711,"attempt":3,"uptime_s":61.0,"heartbeat_age_s":0.4,"heartbeat_limit_s":30.0,"progress_age_s":2.0,"progress_limit_s":300.0,
+                "resumed_from":{"episode":250,"path":"models/model_ep250.pt","why":"crash of attempt 2"}},
       "metrics":{"profit":12.4,"sharpe":0.85},
       "checkpoint":{"episode":250,"path":"models/model_ep250.pt","age_s":3.0,"stall_ms":0.2,"durable_ms":4.1},
       "best":{"episode":240,"metric":"profit","value":13.5,"path":"models/best_model.pt"},
-      "at_risk":{"memory":1,"disk":1},"restarts":{"crash":2,"interrupted":1},"exact":true,
+      "at_risk":{"memory":1,"disk":1},"restarts":{"crash":2,"interrupted":1},"exact":true,"last_incident":{"cause":"crash","lost_episodes":1,"detect_s":0.0,"relaunch_s":0.014,"first_step_s":null},
       "run_id":"0123abcd","supervisor_pid":99})");
   for (const auto* part :
        {"running for 1m 05s: attempt 3 is training", "251/300, 12.3 a second, ready in 4s",
-        "process 4711, attempt 3, up 1m 01s, resumed from episode 250 (models/model_ep250.pt)",
-        "last heartbeat 400ms ago", "profit 12.400, sharpe 0.850",
+        "process 4711, attempt 3, up 1m 01s\n", "from episode 250 (models/model_ep250.pt), after: crash of attempt 2\n",
+        "last heartbeat 400ms ago (at most 30s), progress 2s ago (at most 5m 00s)\n",
+        "crash: 1 episode trained again, noticed in 0ms, relaunched in 14ms\n", "profit 12.400, sharpe 0.850",
         "models/model_ep250.pt (episode 250, 3s ago; training waited 0.2 ms, durable in 4.1 ms)",
         "models/best_model.pt (episode 240, profit 13.500)", "1 episode if the worker dies, 1 if the power goes",
         "3 (crash 2, interrupted 1)", "every resume so far was bit-exact", "0123abcd, supervisor process 99"}) {
