@@ -14,7 +14,7 @@ TRAINING_PACKAGES=(
 )
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
-  libgtest-dev xxhash python3 python3-torch strace xfsprogs git elfutils
+  libgtest-dev xxhash python3 python3-torch strace e2fsprogs xfsprogs btrfs-progs git elfutils
   python3-sdnotify python3-systemd  # sd_notify clients of others
 )
 
@@ -53,8 +53,8 @@ require_debian() {
     "  a C++20 compiler, CMake 3.25 or newer, Ninja, pkg-config" \
     "  libtorch 1.13 or newer, OpenBLAS, Boost 1.$BOOST_MINOR or newer with Boost.JSON" \
     "  yaml-cpp, spdlog, CLI11, libsystemd, xxHash, libdeflate" \
-    "  for the tests also: GoogleTest, xxhsum, Python 3 with PyTorch, strace, xfsprogs, git, elfutils (eu-stack)," \
-    "    Python's sdnotify and systemd modules" \
+    "  for the tests also: GoogleTest, xxhsum, Python 3 with PyTorch, strace, e2fsprogs, xfsprogs, btrfs-progs, git," \
+    "    elfutils (eu-stack), Python's sdnotify and systemd modules" \
     "Then run it again like this: TS_SKIP_INSTALL=1 $TS_COMMAND" \
     "A library in an unusual place is found by way of CMAKE_PREFIX_PATH."
 }
