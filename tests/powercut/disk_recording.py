@@ -1,7 +1,6 @@
 """Records a trainer's life on a file system whose disk is recorder.py: its writes and flushes, and between them, as
 marks, what the trainer said and when."""
 
-import json
 import os
 import pathlib
 import shutil
@@ -64,6 +63,9 @@ class RecordingTest(DiskTest):
         in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 512 * MIB
         self.disks = pathlib.Path(tempfile.mkdtemp(prefix="ts-powercut-", dir=MEMORY if in_memory else None))
         self.addCleanup(shutil.rmtree, self.disks, ignore_errors=True)
+        # The same place each time: a file that names it still does after the cut.
+        self.world = self.disks / "world"
+        self.models = self.world / "models"
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(self.folder / "notify.sock"))
         self.addCleanup(self.notify.close)
@@ -115,21 +117,21 @@ class RecordingTest(DiskTest):
     def record(self, kind, runs, *wrapper):
         """The runs, each with the trainer started through the wrapper, if there is one."""
         image = self.make(kind)
-        base, world = self.disks / "base.img", self.disks / "world"
+        base = self.disks / "base.img"
         block_log.copy(image, base)
         folder, end = self.serve(image)
-        complaint = self.mount_image(kind, folder / "disk", world)
+        complaint = self.mount_image(kind, folder / "disk", self.world)
         if complaint:
             raise unittest.SkipTest(f"no {kind.name} can be mounted from an image here: {complaint}")
-        self.addCleanup(self.unmount, world)
+        self.addCleanup(self.unmount, self.world)
         events = []
         marks = os.open(folder / "marks", os.O_WRONLY)
         try:
             for episode_run in runs:
-                self.live(episode_run, world, wrapper, lambda event: self.note(event, events, marks))
+                self.live(episode_run, wrapper, lambda event: self.note(event, events, marks))
         finally:
             os.close(marks)
-        self.unmount(world)
+        self.unmount(self.world)
         entries = block_log.read(end())
         contents = self.contents_of_undisturbed_runs(events)
         ledger = life.Ledger(contents)
@@ -140,25 +142,26 @@ class RecordingTest(DiskTest):
         os.pwrite(marks, str(len(events)).encode(), 0)
         events.append(event)
 
-    def live(self, episode_run, world, wrapper, note):
-        models, story, start, target = world / "models", episode_run.story, episode_run.start, None
+    def live(self, episode_run, wrapper, note):
+        """One run; `note` takes down the events."""
+        story, start, target = episode_run.story, episode_run.start, None
         if start == "--fresh":
             target = -1
         elif start == "--resume":
-            target = self.episodes(models)[-2]
+            target = self.episodes()[-2]
         arguments = [start] if start else []
         if start == "--resume":
             arguments.append(f"ep{target}")
         note(life.Event(run=episode_run, target=target,
-                        world=None if target is None else world_of(tree_of(world))))
+                        world=None if target is None else world_of(tree_of(self.world))))
         # Episodes longer than a save, so that most that are due are made.
-        trainer = self.start_trainer(models, story, episode_run.episodes, *arguments, "--step-ms", 5, wrapper=wrapper)
+        trainer = self.start_trainer(self.models, story, episode_run.episodes, *arguments, "--step-ms", 5, wrapper=wrapper)
         signalled = False
         while trainer.running() or self.heard(0):
             said = self.heard(0.02)
             if said is None or not life.matters(said):
                 continue
-            note(life.Event(said=said, best=self.best_episode(models)))
+            note(life.Event(said=said, best=self.best_episode()))
             acknowledged = life.acknowledged_episode(said)
             if episode_run.until and not signalled and acknowledged and acknowledged >= episode_run.until:
                 signalled = True
@@ -174,10 +177,9 @@ class RecordingTest(DiskTest):
         except (TimeoutError, BlockingIOError):
             return None
 
-    @staticmethod
-    def best_episode(models):
+    def best_episode(self):
         try:
-            return json.loads((models / "best_model.json").read_bytes())["episode"]
+            return self.sidecar("best_model")["episode"]
         except OSError:
             return None
 
