@@ -101,6 +101,6 @@ class CutTest(RecordingTest):
         folder = pathlib.Path(tempfile.mkdtemp(prefix=f"ts-powercut-{self.kind.name}-"))
         disks = block_log.Disks(recorded.base, recorded.entries, self.kind.sector, folder)
         disks.after(cut)
-        for name in ("base.img", "log"):
-            shutil.move(self.disks / name, folder)
+        block_log.copy(recorded.base, folder)
+        shutil.copy(self.disks / "log", folder)
         return folder

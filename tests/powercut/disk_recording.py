@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import unittest
 from typing import NamedTuple
 
@@ -20,7 +19,6 @@ import life  # noqa: E402
 from promises import ARCHIVE, hash_of, world_of  # noqa: E402
 from small_disks import MIB, DiskTest, run  # noqa: E402
 
-MEMORY = pathlib.Path("/dev/shm")
 SIZE = 320 * MIB  # mkfs.xfs makes no smaller one
 
 
@@ -60,9 +58,10 @@ class RecordingTest(DiskTest):
 
     def setUp(self):
         super().setUp()
-        in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 512 * MIB
-        self.disks = pathlib.Path(tempfile.mkdtemp(prefix="ts-powercut-", dir=MEMORY if in_memory else None))
-        self.addCleanup(shutil.rmtree, self.disks, ignore_errors=True)
+        # In memory, and gone with this process however it ends.
+        self.disks = self.folder / "disks"
+        self.disks.mkdir()
+        self.mount("-t", "tmpfs", "-o", "size=1g", "tmpfs", self.disks)
         # The same place each time: a file that names it still does after the cut.
         self.world = self.disks / "world"
         self.models = self.world / "models"
