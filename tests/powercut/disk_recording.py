@@ -30,6 +30,7 @@ class FileSystem(NamedTuple):
     sector: int = 512      # what its disk writes whole
 
 
+# Nothing is left to be initialised later, in the middle of the recording.
 EXT4 = FileSystem("ext4", "e2fsprogs", ("mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "nodiscard,lazy_itable_init=0"))
 XFS = FileSystem("xfs", "xfsprogs", ("mkfs.xfs", "-q", "-K"))
 # Its superblock is 4096 bytes under one checksum: it asks for a disk that writes as much whole, as disks do today.
