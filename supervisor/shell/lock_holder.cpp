@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 #include "common/checkpoint/directory_lock.h"
 #include "common/protocol/worker_contract.h"
@@ -36,6 +38,19 @@ bool has_open(pid_t pid, const fs::path& file) {
   return false;
 }
 
+std::string contents(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+// In the middle of execve(2) a process has neither an environment nor arguments for a moment. (A kernel thread never
+// has any, but no program either.)
+bool is_between_programs(pid_t pid) {
+  std::error_code error;
+  const fs::path program = fs::read_symlink(proc(pid, "exe"), error);
+  return !program.empty() && contents(proc(pid, "cmdline")).empty();
+}
+
 }  // namespace
 
 core::LaunchMarks marks_in(std::string_view environment) {
@@ -58,10 +73,14 @@ core::LaunchMarks marks_in(std::string_view environment) {
 }
 
 std::optional<core::LaunchMarks> marks_of(pid_t pid) {
-  std::ifstream in(proc(pid, "environ"), std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (text.empty()) return std::nullopt;  // not allowed, or it is being taken apart
-  return marks_in(text);
+  constexpr int kLooks = 5;
+  for (int look = 0; look < kLooks; ++look) {
+    const std::string text = contents(proc(pid, "environ"));
+    if (!text.empty()) return marks_in(text);
+    if (!is_between_programs(pid)) break;  // not allowed, or it is being taken apart
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return std::nullopt;
 }
 
 ExaminedHolder examine_holder(const checkpoint::Directory& models, const core::OwnLaunches& own) {
