@@ -70,7 +70,7 @@ std::string restarts_line(const json::object& restarts) {
 std::string resumed_line(const json::object& resumed) {
   const auto why = string_member(resumed, "why");
   return "from episode " + std::to_string(integer_member(resumed, "episode").value_or(0)) + " (" +
-         text_of(resumed, "path") + ")" + (why && !why->empty() ? ", after: " + escape_control(*why) : "");
+         text_of(resumed, "path") + ")" + (why && !why->empty() ? "; " + escape_control(*why) : "");
 }
 
 // "last heartbeat 1s ago (at most 30s), progress 0s ago (at most 5m 00s)"

@@ -130,7 +130,8 @@ class Commands(ControlTest):
         self.assertEqual(self.episodes()[-1], episode)
         self.ask(OK, "start")
         resumed = self.in_state("running")["worker"]["resumed_from"]
-        self.assertEqual(resumed, {"episode": episode, "path": f"models/model_ep{episode}.pt"})
+        self.assertEqual(resumed, {"episode": episode, "path": f"models/model_ep{episode}.pt",
+                                   "why": "attempt 2, because it was asked for"})
         pid = self.worker()
         self.ask(OK, "start")
         self.assertEqual(self.worker(), pid, "start of what runs must not disturb it")
@@ -154,7 +155,8 @@ class Commands(ControlTest):
         said = self.ask(OK, "restart", "--from", "ep40")
         self.assertIn("Restarting from episode 40", said)
         self.assertEqual(self.in_state("running")["worker"]["resumed_from"],
-                         {"episode": 40, "path": "models/model_ep40.pt"})
+                         {"episode": 40, "path": "models/model_ep40.pt",
+                          "why": "attempt 2, because a restart was asked for"})
         aside = {p.name: p.read_bytes() for p in (self.models / "superseded").rglob("*") if p.is_file()}
         for name, content in before.items():
             number = re.fullmatch(r"model_ep(\d+)\..*", name)

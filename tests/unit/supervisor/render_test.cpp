@@ -46,7 +46,7 @@ TEST(TheStatus, ReadsAsAPersonWouldSayIt) {
       "run_id":"0123abcd","supervisor_pid":99})");
   for (const auto* part :
        {"running for 1m 05s: attempt 3 is training", "251/300, 12.3 a second, ready in 4s",
-        "process 4711, attempt 3, up 1m 01s\n", "from episode 250 (models/model_ep250.pt), after: crash of attempt 2\n",
+        "process 4711, attempt 3, up 1m 01s\n", "from episode 250 (models/model_ep250.pt); crash of attempt 2\n",
         "last heartbeat 400ms ago (at most 30s), progress 2s ago (at most 5m 00s)\n",
         "crash: 1 episode trained again, noticed in 0ms, relaunched in 14ms\n", "profit 12.400, sharpe 0.850",
         "models/model_ep250.pt (episode 250, 3s ago; training waited 0.2 ms, durable in 4.1 ms)",
