@@ -12,13 +12,15 @@ class TheScript : public testing::Test {
     app_.add_option("--file", text_, "Which");
     auto* verb = app_.add_subcommand("show", "Show it's parts.\nAnd more.");
     verb->add_option("what", text_, "What")->type_name("latest|best|epN|FILE");
-    verb->add_flag("-q,--quiet", "Say nothing");
-    app_.add_flag("--secret", "Not shown")->group("");
+    verb->add_flag("-q,--quiet", quiet_, "Say nothing");
+    app_.add_flag("--secret", secret_, "Not shown")->group("");
   }
   std::string script(const std::string& shell) { return completion(app_, shell).value_or("none"); }
 
   CLI::App app_;
   std::string text_;
+  bool quiet_ = false;
+  bool secret_ = false;
 };
 
 TEST_F(TheScript, IsThereForThreeShellsOnly) {

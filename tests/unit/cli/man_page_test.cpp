@@ -14,10 +14,10 @@ class ThePage : public testing::Test {
     group->require_subcommand(0, 1);
     auto* inner = group->add_subcommand("inner", "One \\of them.");
     inner->add_option("what", file_, "What it is")->required();
-    inner->add_flag("-q,--quiet", "Say nothing");
+    inner->add_flag("-q,--quiet", quiet_, "Say nothing");
     inner->footer("Example: thing group inner x");
     app_.add_subcommand("bare", "Nothing alone.")->require_subcommand(1);
-    app_.add_flag("--secret", "Not shown")->group("");
+    app_.add_flag("--secret", secret_, "Not shown")->group("");
   }
 
   std::string page() {
@@ -27,6 +27,8 @@ class ThePage : public testing::Test {
 
   CLI::App app_;
   std::string file_ = "a.txt";
+  bool quiet_ = false;
+  bool secret_ = false;
 };
 
 TEST_F(ThePage, ShowsVerbsArgumentsOptionsAndExamples) {
