@@ -83,8 +83,8 @@ class WorkerProcess {
 
   // To the whole group, with SIGCONT besides: a stopped worker cannot act on anything but SIGKILL.
   void signal(core::Signal signal);
-  // Asks the worker itself, and nobody else, to save now (docs/PROTOCOL.md, "Signals"). False: it does not catch SIGUSR1,
-  // which would end it, so nothing was done.
+  // Asks the worker itself, and nobody else, to save now (docs/PROTOCOL.md, "Signals"). False: it does not catch
+  // SIGUSR1, which would end it, so nothing was done.
   bool ask_to_save();
 
   // It has, and what it left behind is being swept; its end will be told.

@@ -16,7 +16,9 @@ class ThePage : public testing::Test {
     inner->add_option("what", file_, "What it is")->required();
     inner->add_flag("-q,--quiet", quiet_, "Say nothing");
     inner->footer("Example: thing group inner x");
-    app_.add_subcommand("bare", "Nothing alone.")->require_subcommand(1);
+    auto* bare = app_.add_subcommand("bare", "Nothing alone.");
+    bare->require_subcommand(1);
+    bare->add_subcommand("child", "Its only verb.");
     app_.add_flag("--secret", secret_, "Not shown")->group("");
   }
 
@@ -47,6 +49,7 @@ TEST_F(ThePage, ShowsVerbsArgumentsOptionsAndExamples) {
 TEST_F(ThePage, LeavesOutWhatIsHiddenOrNothingAlone) {
   EXPECT_EQ(page().find("secret"), std::string::npos);
   EXPECT_EQ(page().find(".SS \"bare\""), std::string::npos);
+  expect(".SS \"bare child\"\n");
 }
 
 TEST_F(ThePage, P7_LetsNoTextBecomeARequest) {
