@@ -10,10 +10,11 @@ install(PROGRAMS systemd/end-leftovers.sh DESTINATION ${CMAKE_INSTALL_LIBEXECDIR
 install(FILES data/sp500-daily.csv DESTINATION ${CMAKE_INSTALL_DATADIR}/${PROJECT_NAME})
 install(FILES data/README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/${PROJECT_NAME})
 install(FILES README.md CHANGELOG.md LICENSE config/config.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "*.yaml" PATTERN "*.json")
 # At the path that the configurations name for their workers, from the directory above.
 install(DIRECTORY config/examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/config/examples USE_SOURCE_PERMISSIONS
   PATTERN "__pycache__" EXCLUDE)
+install(FILES systemd/gpu.conf DESTINATION ${CMAKE_INSTALL_DOCDIR}/systemd)
 install(FILES systemd/trainer-supervisor.sysusers DESTINATION lib/sysusers.d RENAME trainer-supervisor.conf)
 
 install(CODE "set(TS_SOURCE_DIR \"${PROJECT_SOURCE_DIR}\")

@@ -17,7 +17,8 @@ PATIENCE = float(os.environ.get("TS_PATIENCE", "1"))
 
 
 class Machine:
-    """Boots when made, to basic.target; `close` takes it down and its files away."""
+    """Boots when made, to basic.target; `close` takes it down and its files away. Between `shut_down` or `cut_power` and
+    `boot` its files stay, but for /run."""
 
     def __init__(self):
         if os.geteuid() != 0:
@@ -32,7 +33,10 @@ class Machine:
         self.init = 0
         try:
             self._mount()
-            self._boot()
+            (self.root / "etc/machine-id").unlink(missing_ok=True)
+            trouble = self._boot("basic.target")
+            if trouble:
+                raise unittest.SkipTest(f"no systemd can be booted here: {trouble}")
         except BaseException:
             self.close()
             raise
@@ -53,10 +57,11 @@ class Machine:
             raise unittest.SkipTest(f"no overlay can be mounted here: {done.stderr.strip()}")
         self._mounted.append(where)
 
-    def _boot(self):
-        (self.root / "etc/machine-id").unlink(missing_ok=True)
+    def _boot(self, target):
+        """Returns what went wrong, or nothing."""
+        self.init = 0
         command = ["systemd-nspawn", "--quiet", "-D", str(self.root), "--boot", "--register=no", "--keep-unit", "--private-network",
-                   "--machine=" + self.folder.name.replace("_", "-"), "--", "systemd.unit=basic.target"]
+                   "--machine=" + self.folder.name.replace("_", "x"), "--", f"systemd.unit={target}"]
         with open(self.folder / "boot.log", "wb") as log:
             self._container = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                                start_new_session=True)
@@ -66,11 +71,34 @@ class Machine:
             found = children.read_text(encoding="ascii").split()
             if found:
                 self.init = int(found[0])
-                if self.run("systemctl", "is-active", "basic.target", check=False).stdout == "active\n":
-                    return
+                if self.run("systemctl", "is-active", target, check=False).stdout == "active\n":
+                    return ""
             time.sleep(0.1)
         log = (self.folder / "boot.log").read_text(encoding="utf-8", errors="replace")
-        raise unittest.SkipTest(f"no systemd can be booted here: {' / '.join(log.splitlines()[-3:])}")
+        return " / ".join(log.splitlines()[-3:]) or "it does not come up"
+
+    def start_nothing_else(self):
+        """Nothing that the system below has enabled is started by `boot`. Done inside, where no link leads out."""
+        for folder in ("/etc/systemd/system", "/usr/lib/systemd/system"):
+            self.run("sh", "-c", f"rm -f {folder}/multi-user.target.wants/* {folder}/multi-user.target.requires/*")
+
+    def is_down(self):
+        return self._container.poll() is not None
+
+    def boot(self):
+        """Again, and all the way."""
+        trouble = self._boot("multi-user.target")
+        if trouble:
+            raise AssertionError(f"the machine does not boot again: {trouble}")
+
+    def shut_down(self, verb):
+        """`systemctl poweroff` or `reboot`, and waits until it is down; either way it stays down until `boot`."""
+        self.run("systemctl", "--no-block", verb)
+        self._container.wait(120 * PATIENCE)
+
+    def cut_power(self):
+        os.kill(self.init, signal.SIGKILL)
+        self._container.wait(30)
 
     def run(self, *command, check=True):
         """Runs a command inside."""
