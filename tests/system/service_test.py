@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The service under a real systemd: what the unit's settings are for, tried (P4, P6)."""
+"""The service under a real systemd: what the unit's settings are for, tried (P4, P6, P8, P10)."""
 
 import ctypes
 import json
@@ -20,6 +20,7 @@ from machine import PATIENCE, Machine  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("TS_BUILD", ROOT / "build/release"))
 UNIT = "trainer-supervisor"
 USER = "trainer-supervisor"
+TOY = ("/usr/bin/toy_trainer", "--config", "{config}")
 PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
 WALL = 0x40000000  # __WALL of waitpid(2): also for whom we only trace
 
@@ -58,12 +59,12 @@ class Service(unittest.TestCase):
 
     # ---- helpers
 
-    def configure(self, command=("/usr/bin/toy_trainer", "--config", "{config}"), checkpoints="save_frequency: 10"):
+    def configure(self, command=TOY, checkpoints="save_frequency: 10", episodes=1000000, restart="{}"):
         """The configuration as it is installed, with another worker."""
         text = self.as_installed.replace("\nsupervisor:\n", "\nsupervisor:\n  heartbeat_interval: 200ms\n  stop_timeout: 3s\n")
         text = text.replace("\ncheckpoints:\n", f"\ncheckpoints:\n  {checkpoints}\n")
-        self.config_file.write_text(f"{text}training: {{episodes: 1000000}}\nworker: {{command: {json.dumps(list(command))}}}\n",
-                                    encoding="utf-8")
+        text += f"training: {{episodes: {episodes}}}\nworker: {{command: {json.dumps(list(command))}}}\nrestart: {restart}\n"
+        self.config_file.write_text(text, encoding="utf-8")
 
     def with_settings(self, *lines):
         """A drop-in for the unit. Written from inside: /run there is its own."""
@@ -194,7 +195,7 @@ class Service(unittest.TestCase):
 
     def test_a_stop_ends_a_worker_that_ignores_sigterm_and_systemd_waits_for_it(self):
         self.with_settings("TimeoutStopSec=2")  # less than the daemon needs: it has to ask for more
-        self.configure(("/usr/bin/toy_trainer", "--ignore-sigterm", "--config", "{config}"))
+        self.configure((*TOY, "--ignore-sigterm"))
         self.start()
         self.stop()
         self.assertEqual((self.processes(), self.show("Result")), ({}, "success"))
@@ -220,11 +221,89 @@ class Service(unittest.TestCase):
         self.assertEqual((self.processes(), self.show("Result")), ({}, "timeout"))
         self.assertEqual(self.newest()["reason"], "signal", "the worker was not given the time to save")
 
+    def test_a_stop_lets_a_worker_save_that_somebody_has_stopped(self):
+        self.configure(checkpoints="save_frequency: 100000")
+        worker = self.start()
+        self.run_inside("kill", "-STOP", worker)
+        self.stop()
+        self.assertEqual((self.processes(), self.show("Result")), ({}, "success"))
+        self.assertEqual(self.newest()["reason"], "signal")
+
+    def test_a_stop_leaves_no_process_in_any_other_state(self):
+        never_again = "{backoff_initial: 1h, backoff_max: 1h}"
+        states = {
+            "starting": {"command": ("/bin/sleep", "7777")},
+            "stopping": {"command": (*TOY, "--ignore-sigterm")},
+            "stopped": {},
+            "backoff": {"command": ("/bin/false",), "restart": never_again},
+            "finished": {"episodes": 3},
+            "fatal": {"command": ("/bin/sh", "-c", "exit 78")},
+        }
+        for state, settings in states.items():
+            with self.subTest(state):
+                self.configure(**settings)
+                self.run_inside("systemctl", "start", UNIT)
+                if state in ("stopping", "stopped"):
+                    self.training()
+                    self.run_inside("supervisorctl", "stop", "--no-wait")
+                self.until(lambda s=state: self.status().get("state") == s, f"the state {state}")
+                self.stop()
+                self.assertEqual((self.processes(), self.show("Result"), self.show("ActiveState")), ({}, "success", "inactive"))
+                shutil.rmtree(self.models, ignore_errors=True)
+
     def test_a_restart_goes_on_from_where_it_was(self):
         worker = self.start()
         self.run_inside("systemctl", "restart", UNIT)
         self.assertNotEqual(self.training(), worker)
         self.assertIsNotNone(self.status()["worker"]["resumed_from"])
+
+    def test_a_reload_applies_the_configuration_or_fails_and_changes_nothing(self):
+        worker = self.start()
+        daemon = self.show("MainPID")
+        self.configure(restart="{backoff_initial: 7s}")
+        self.run_inside("systemctl", "reload", UNIT)
+        self.assertRegex(self.journal(), r"restart\.backoff_initial.*7s")
+        self.configure(checkpoints="nonsense: 1")
+        self.assertNotEqual(self.run_inside("systemctl", "reload", UNIT, check=False).returncode, 0)
+        self.assertIn("nonsense", self.journal())
+        self.assertEqual((self.show("ActiveState"), self.show("MainPID"), self.training()), ("active", daemon, worker))
+
+    def test_P10_a_crash_loop_is_given_up_loudly_and_training_goes_on_when_it_is_mended(self):
+        self.configure(("/bin/false",), restart="{backoff_initial: 10ms, backoff_max: 50ms, max_attempts_without_progress: 4}")
+        self.run_inside("systemctl", "start", UNIT)
+        self.until(lambda: self.status().get("state") == "fatal", "the end of the tries")
+        self.assertIn(self.status()["attempt"], (4, 5))
+        self.assertEqual((self.show("ActiveState"), self.show("NRestarts")), ("active", "0"))
+        self.until(lambda: self.show("StatusText").startswith("fatal: "), "the status")
+        self.configure()
+        self.run_inside("systemctl", "reload", UNIT)
+        self.run_inside("supervisorctl", "start")
+        self.training()
+
+    def test_P5_P6_P8_a_full_disk_costs_no_worker_no_checkpoint_and_no_episode(self):
+        state = "/var/lib/trainer-supervisor"
+        self.run_inside("mkdir", "-p", state)
+        self.run_inside("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", state)
+        self.addCleanup(self.run_inside, "umount", state)
+        self.addCleanup(self.stop)
+        saved = lambda: set(self.run_inside("sh", "-c", f"ls {state}/models | grep '^model_ep.*json$'", check=False).stdout.split())
+        worker = self.start()
+        self.until(saved, "a checkpoint")
+        self.run_inside("sh", "-c", f"cat /dev/zero >{state}/filler", check=False)
+        self.until(lambda: "No space left" in self.journal(), "a word about the full disk")
+        kept = saved()
+        self.assertTrue(kept)
+        self.kill_daemon()
+        self.until(lambda: "adopted" in self.status().get("reason", ""), "the next daemon")
+        self.assertEqual(self.training(), worker)
+        self.run_inside("kill", "-KILL", worker)
+        self.until(lambda: "not rescued" in self.status().get("reason", ""), "a word about what the worker left in memory")
+        reached = self.status()["episode"]
+        self.assertEqual(saved(), kept)
+        self.run_inside("rm", f"{state}/filler")
+        self.assertNotEqual(self.training(), worker)
+        self.assertEqual(self.status()["worker"]["resumed_from"]["episode"], reached)
+        self.run_inside("supervisorctl", "--config", "/etc/trainer-supervisor/config.yaml", "checkpoints", "verify")
 
     def test_a_wrong_configuration_is_not_tried_again(self):
         self.configure(checkpoints="nonsense: 1")
