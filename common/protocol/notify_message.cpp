@@ -71,6 +71,8 @@ void apply(std::string_view key, std::string_view value, NotifyMessage& message)
     if (is_descriptor_name(value)) message.fd_name = std::string(value);
   } else if (key == "STATUS") {
     message.status = std::string(value);
+  } else if (key == "X_TRAINER_TROUBLE") {
+    message.trouble = message.trouble || value == "1";
   } else if (key == "EXTEND_TIMEOUT_USEC") {
     if (const auto usec = parse_count(value)) message.extend_timeout = std::chrono::microseconds(*usec);
   } else if (key == "X_TRAINER_EPISODE") {
@@ -164,6 +166,7 @@ std::string encode(const NotifyMessage& message) {
   if (message.fd_store) put("FDSTORE", "1");
   if (message.fd_name) put("FDNAME", *message.fd_name);
   if (message.status) put("STATUS", *message.status);
+  if (message.trouble) put("X_TRAINER_TROUBLE", "1");
   if (message.extend_timeout) put("EXTEND_TIMEOUT_USEC", std::to_string(message.extend_timeout->count()));
   put_number("X_TRAINER_EPISODE", message.episode);
   put_number("X_TRAINER_TOTAL", message.total);

@@ -50,6 +50,7 @@ struct NotifyMessage {
   bool fd_store = false;               // FDSTORE=1: the descriptor that comes along is to be kept
   std::optional<std::string> fd_name;  // under this name
   std::optional<std::string> status;
+  bool trouble = false;  // the status is about something that a person should know of
   std::optional<std::chrono::microseconds> extend_timeout;
   std::optional<std::int64_t> episode;  // episodes completed
   std::optional<std::int64_t> total;

@@ -224,7 +224,7 @@ bool Supervisor::hear(Notification& said) {
              std::to_string(view().total_episodes),
          {{"episode", *message.resumed}});
   }
-  if (message.status) note_status(*message.status);
+  if (message.status) note_status(*message.status, message.trouble);
   if (message.checkpoint) {
     refresh_facts();
   } else if (message.episode) {

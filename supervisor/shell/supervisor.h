@@ -128,7 +128,7 @@ class Supervisor final : public api::Backend {
   void settle_spawn();
   core::Event watch_spawned(Spawned spawned);
   bool hear(Notification& said);
-  void note_status(const std::string& status);
+  void note_status(const std::string& status, bool trouble);
   void hold_snapshot(Notification& said);
   void looked_at(std::int64_t attempt, const core::HostSample& before, core::Instant when);
   IncidentReport report_on(std::int64_t attempt, pid_t pid, core::Cause cause, const std::string& what) const;
@@ -214,6 +214,7 @@ class Supervisor final : public api::Backend {
   std::uint64_t log_end_ = 0;                  // where its output ends; 0: not known
   std::int64_t reached_ = 0;                   // its last completed episode
   std::string last_status_;                    // said once, however often it is sent
+  bool worker_in_trouble_ = false;             // as its last STATUS= said
   Ration statuses_{30};
   Ration checkpoints_{60};
   EpisodeRate rate_;

@@ -90,6 +90,7 @@ void Supervisor::forget_worker() {
   beats_.clear();
   held_.reset();
   rate_.reset();
+  worker_in_trouble_ = false;
 }
 
 }  // namespace ts::shell

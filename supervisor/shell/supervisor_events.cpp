@@ -116,13 +116,19 @@ void Supervisor::cut_off(const api::Peer& peer, const std::string& what, const s
        {{"pid", peer.pid}, {"uid", peer.uid}, {"place", place}});
 }
 
-// A chatty worker must not fill the log: so many lines a minute are enough for a person.
-void Supervisor::note_status(const std::string& status) {
-  if (status.empty() || status == last_status_) return;
+// A chatty worker must not fill the log: so many lines a minute are enough for a person. Trouble is told to everybody
+// when it begins and when it is over; what is said of it in between is chatter.
+void Supervisor::note_status(const std::string& status, bool trouble) {
+  const bool begins = trouble && !worker_in_trouble_;
+  const bool ends = worker_in_trouble_ && !trouble;
+  worker_in_trouble_ = trouble;
+  if (ends) tell(EventType::trouble, EventLevel::info, "worker: the trouble is over", {{"status", status}});
+  if (status.empty() || (status == last_status_ && !begins)) return;
   last_status_ = status;
-  if (!statuses_.take(now())) return;
+  if (!begins && !statuses_.take(now())) return;
   const std::string more = statuses_.is_used_up() ? " (more of these in this minute are not told)" : "";
-  tell(api::EventType::worker, api::EventLevel::info, "worker: " + escape_control(status) + more, {{"status", status}});
+  tell(begins ? EventType::trouble : EventType::worker, begins ? EventLevel::warn : EventLevel::info,
+       "worker: " + escape_control(status) + more, {{"status", status}});
 }
 
 // The first checkpoint after a resume tells in which environment the run goes on.

@@ -75,6 +75,11 @@ class ReadOnlyForAWhile(DiskTest):
 class Full(DiskTest):
     needs = ("trainer-supervisor", "supervisorctl", "trainer")
 
+    def troubles(self):
+        """Events about trouble that the worker told of."""
+        events = self.request("GET", "/v1/events?limit=1000")[1]["events"]
+        return [event for event in events if event["type"] == "trouble" and event["message"].startswith("worker: ")]
+
     def test_training_goes_on_nothing_is_lost_and_saving_resumes_by_itself(self):
         """And the status says why nothing is saved, for as long as that is so."""
         self.small_disk(8 * MIB)
@@ -91,9 +96,14 @@ class Full(DiskTest):
         self.assertRegex(supervisor.output(), r"not saved: .*(enough space|No space left)")
         self.assertRegex(self.status()["worker"]["says"], r"not saved: .*(enough space|No space left)")
         self.assertRegex(self.ctl("status").stdout, r"it says +.*not saved: ")
+        # Loud, for whoever follows the events or has a hook; and once, however many saves are refused.
+        (begun,) = self.troubles()
+        self.assertEqual(begun["level"], "warn")
+        self.assertRegex(begun["message"], r"not saved: .*(enough space|No space left)")
         self.make_room()
         self.saved(max(there) + 1)
         self.until(lambda: self.status()["worker"]["says"] is None, "the trouble to be over")
+        self.assertEqual([event["message"] for event in self.troubles()[1:]], ["worker: the trouble is over"])
         self.assertEqual(self.worker(), worker, "the full disk cost the worker its life")
         self.assert_stopped_cleanly(supervisor)
 

@@ -210,13 +210,14 @@ void Saver::save_best(std::unique_lock<std::mutex>& lock) {
 void Saver::look_for_stuck_training(Snapshot& snapshot, Sidecar& sidecar) {
   const auto now = snapshot.task_checksums();
   if (last_saved_.episode == 0 || sidecar.episode <= last_saved_.episode) return;
-  if (!std::ranges::equal(now, last_saved_.checksums)) return;
+  stuck_ = std::ranges::equal(now, last_saved_.checksums);
+  if (!stuck_) return;
   sidecar.same_state_as = last_saved_.episode;
   const std::string sentence = "error: the state of episode " + std::to_string(sidecar.episode) +
                                " is the very state that was saved for episode " + std::to_string(last_saved_.episode) +
                                ": training changes nothing, or the task hands out stale copies of its tensors.";
   say(sentence);
-  tell_status(sentence);
+  tell_trouble(sentence);
 }
 
 Result<> Saver::commit(const Plan& plan) {
@@ -264,10 +265,12 @@ void Saver::announce(const std::string& path) {
   sender_.send(message);
 }
 
-void Saver::tell_status(const std::string& sentence) {
+void Saver::tell_trouble(const std::string& sentence) {
   protocol::NotifyMessage message;
   message.status = sentence;
+  message.trouble = true;
   sender_.send(message);
+  trouble_told_ = true;
 }
 
 void Saver::refuse(const std::string& what, const Error& error, std::size_t bytes) {
@@ -277,14 +280,15 @@ void Saver::refuse(const std::string& what, const Error& error, std::size_t byte
       free && *free < 2 * checkpoint::space_needed(bytes) ? checkpoint::describe_set_aside(directory_) : "";
   if (!set_aside.empty()) sentence += " " + set_aside;
   say("warning: " + sentence);
-  tell_status(sentence);
-  trouble_told_ = true;
+  tell_trouble(sentence);
 }
 
 void Saver::tell_when_mended() {
-  if (!trouble_told_ || schedule_.is_overdue() || best_refused_) return;
+  if (!trouble_told_ || schedule_.is_overdue() || best_refused_ || stuck_) return;
   trouble_told_ = false;
-  tell_status("");
+  protocol::NotifyMessage message;
+  message.status = "";
+  sender_.send(message);
 }
 
 }  // namespace ts::session

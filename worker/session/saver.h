@@ -89,7 +89,7 @@ class Saver {
   Result<> prune(checkpoint::Episode verified);
   void look_for_stuck_training(Snapshot& snapshot, checkpoint::Sidecar& sidecar);
   void announce(const std::string& path);
-  void tell_status(const std::string& sentence);
+  void tell_trouble(const std::string& sentence);
   void tell_when_mended();
   void refuse(const std::string& what, const Error& error, std::size_t bytes);
 
@@ -119,6 +119,7 @@ class Saver {
   };
   LastSaved last_saved_;  // this and the rest: the saver's thread only
   bool trouble_told_ = false;
+  bool stuck_ = false;  // the newest save holds the very state of the one before
   bool best_refused_ = false;
 
   std::thread thread_;  // last: it uses all of the above

@@ -25,6 +25,7 @@ std::string record(const std::string& more = "") {
 NotifyMessage full() {
   NotifyMessage message;
   message.ready = message.stopping = message.watchdog = message.watchdog_trigger = message.barrier = true;
+  message.trouble = true;
   message.status = "episode 251/300: profit=12.4";
   message.extend_timeout = 2500000us;
   message.episode = 251;
