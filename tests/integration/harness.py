@@ -191,16 +191,24 @@ class ProgramTest(unittest.TestCase):
         until = time.monotonic() + 20 * PATIENCE
         pids = self.ours()
         while pids and time.monotonic() < until:
-            for number in (signal.SIGSTOP, signal.SIGKILL):
-                for pid in pids:
-                    try:
-                        os.kill(pid, number)
-                    except ProcessLookupError:
-                        pass
+            stopped = set()  # before any is killed, whatever they started meanwhile is stopped too
+            while new := set(pids) - stopped:
+                self._signal(new, signal.SIGSTOP)
+                stopped |= new
+                pids = self.ours()
+            self._signal(stopped, signal.SIGKILL)
             self.reap()
             time.sleep(POLL_S)
             pids = self.ours()
         self.assertEqual(pids, [], "these processes cannot be ended")
+
+    @staticmethod
+    def _signal(pids, number):
+        for pid in pids:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
 
     def reap(self):
         """Takes the orphans that have ended; the processes started here are left to their Popen."""
