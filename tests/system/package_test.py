@@ -92,6 +92,7 @@ class Package(unittest.TestCase):
         self.inside("systemctl", "stop", f"{NAME}.service", f"{NAME}@*.service", check=False)
         self.inside("sh", "-c", f"rm -rf /var/lib/{NAME}* /var/log/{NAME}* /etc/systemd/system/*.wants/{NAME}* /etc/{NAME}/*")
         self.inside("systemctl", "daemon-reload")
+        self.inside("systemctl", "reset-failed", f"{NAME}.service", f"{NAME}@*.service", check=False)
 
     # ---- helpers
 
