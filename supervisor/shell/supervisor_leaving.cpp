@@ -90,7 +90,7 @@ void Supervisor::say_goodbye() {
       break;
     default:
       message = "Stopped after episode " + episode + "; " + saved + ". To go on, start " +
-                (service_.present() ? "the service again." : "it again: ./run_training.sh");
+                (service_.present() ? "the service again." : "it again with the same command.");
   }
   tell(api::EventType::supervisor, level, std::move(message),
        {{"action", "left"}, {"state", core::to_string(state_.phase)}, {"pid", ::getpid()}});
