@@ -28,6 +28,17 @@ system_unit(trainer-supervisor@ "${config_dir}/%i.yaml" "Training run %i under t
 configure_file("${TS_SOURCE_DIR}/systemd/trainer-supervisor-user.service.in" "${made}/user/trainer-supervisor.service" @ONLY)
 file(INSTALL "${made}/user/trainer-supervisor.service" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/systemd/user")
 
+# leftovers_unit(FOLDER MANAGER LINE...): the lines are of those that only the system's systemd can keep to.
+function(leftovers_unit folder TS_MANAGER)
+  string(JOIN "\n" TS_ROOT_ONLY ${ARGN})
+  set(unit "trainer-supervisor-leftovers@.service")
+  configure_file("${TS_SOURCE_DIR}/systemd/trainer-supervisor-leftovers.service.in" "${made}/${folder}/${unit}" @ONLY)
+  file(INSTALL "${made}/${folder}/${unit}" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/systemd/${folder}")
+endfunction()
+leftovers_unit(system --system CapabilityBoundingSet=CAP_KILL ProtectSystem=strict ProtectHome=yes PrivateDevices=yes
+  IPAddressDeny=any)
+leftovers_unit(user --user)
+
 # ---- configurations: one in place, and one to copy for each other kind of unit
 # configuration(FILE UNIT CONFIG SYSTEMCTL STATE LOGS SOCKET NOTE): NAME and HOME in it are for the user to fill in.
 function(configuration file TS_UNIT TS_UNIT_CONFIG TS_SYSTEMCTL TS_STATE TS_LOGS TS_SOCKET TS_NOTE)

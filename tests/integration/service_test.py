@@ -240,6 +240,10 @@ class Unit(unittest.TestCase):
         self.assertIn("\nExecStart=/usr/bin/trainer-supervisor --config /etc/trainer-supervisor/config.yaml\n", text)
         self.assertIn("\nExecStopPost=/usr/libexec/trainer-supervisor/end-leftovers ", text)
         self.assertNotIn("@TS_", text)
+        for manager in ("system", "user"):
+            leftovers = (root / f"lib/systemd/{manager}/trainer-supervisor-leftovers@.service").read_text(encoding="utf-8")
+            self.assertIn(f"/end-leftovers %i.service --without-daemon --{manager}\n", leftovers)
+            self.assertNotIn("@TS_", leftovers)
         for name in ("bin/trainer-supervisor", "bin/supervisorctl", "libexec/trainer-supervisor/end-leftovers"):
             self.assertTrue(os.access(root / name, os.X_OK), name)
         documents = ("OPERATING.md", "README.md", "LICENSE", "config.yaml")

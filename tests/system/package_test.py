@@ -282,6 +282,8 @@ class Package(unittest.TestCase):
         as_ada("systemctl", "--user", "kill", "--signal=KILL", "--kill-whom=main", NAME)
         self.until(lambda: "adopted" in self.ask("--config", config).get("reason", ""), "the next daemon")
         self.assertEqual(self.training("--config", config), worker)
+        # And in the moment when there is none.
+        as_ada("systemctl", "--user", "kill", "--signal=KILL", "--kill-whom=main", NAME)
         as_ada("systemctl", "--user", "stop", NAME)
         self.assertNotIn("toy_trainer", self.inside("ps", "-u", "ada", "-o", "comm=", check=False).stdout)
         self.assertTrue(self.sidecars(self.root / f"home/ada/.local/state/{NAME}/models"))

@@ -148,7 +148,7 @@ class Service(unittest.TestCase):
         self.assertTrue(self.status(), "started, and the control socket does not answer")
         self.training()
         self.until(lambda: self.show("StatusText") == "running: attempt 1 is training", "the status")
-        verified = self.run_inside("systemd-analyze", "verify", f"{UNIT}.service")
+        verified = self.run_inside("systemd-analyze", "verify", f"{UNIT}.service", f"{UNIT}-leftovers@{UNIT}.service")
         self.assertEqual(verified.stdout + verified.stderr, "")
         for folder in ("var/lib", "var/log"):
             self.assertEqual((self.machine.root / folder / UNIT).stat().st_mode & 0o7777, 0o750)
@@ -220,6 +220,34 @@ class Service(unittest.TestCase):
         self.until(lambda: self.show("ActiveState") == "failed", "the end of the stop")
         self.assertEqual((self.processes(), self.show("Result")), ({}, "timeout"))
         self.assertEqual(self.newest()["reason"], "signal", "the worker was not given the time to save")
+
+    def test_a_stop_between_two_daemons_lets_the_worker_save_and_leaves_no_process(self):
+        self.with_settings("RestartSec=1h")
+        self.configure(checkpoints="save_frequency: 100000")
+        worker = self.start()
+        self.kill_daemon()
+        self.until(lambda: self.show("SubState") == "auto-restart", "the wait for the next daemon")
+        self.assertEqual(list(self.processes()), [worker], "if it were dead already, this would test nothing")
+        self.stop()
+        self.assertEqual((self.processes(), self.show("ActiveState")), ({}, "inactive"))
+        self.assertEqual(self.newest()["reason"], "signal", "the worker was not given the time to save")
+
+    def test_a_stop_leaves_no_process_though_the_next_daemon_was_refused(self):
+        worker = self.start()
+        self.configure(checkpoints="nonsense: 1")
+        self.kill_daemon()
+        self.until(lambda: self.show("ActiveState") == "failed", "the refusal of the configuration")
+        self.assertEqual(list(self.processes()), [worker], "if it were dead already, this would test nothing")
+        self.stop()
+        self.assertEqual(self.processes(), {})
+
+    def test_P6_a_restart_between_two_daemons_starts_the_next_one_which_adopts_the_worker(self):
+        self.with_settings("RestartSec=1h")
+        worker = self.start()
+        self.kill_daemon()
+        self.until(lambda: self.show("SubState") == "auto-restart", "the wait for the next daemon")
+        self.run_inside("systemctl", "restart", UNIT)
+        self.assertEqual(self.training(), worker)
 
     def test_a_stop_lets_a_worker_save_that_somebody_has_stopped(self):
         self.configure(checkpoints="save_frequency: 100000")
