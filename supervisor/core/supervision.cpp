@@ -185,7 +185,7 @@ void Step::operator()(const WorkerAdopted& event) {
   }
   // It may be loading or saving, which it told the other one: its first sign of life may take as long as a start.
   const bool goes_on = s().goal > 0 && s().goal < policy_.total_episodes;
-  begin_running("adopted worker " + std::to_string(event.pid) + ", which outlived an earlier supervisor" +
+  begin_running("adopted worker " + std::to_string(event.pid) + ", which trained on when " + event.when +
                 (goes_on ? "; it was launched for " + std::to_string(s().goal) + " episodes, the rest to " +
                                std::to_string(policy_.total_episodes) + " follows when it is done"
                          : std::string()));

@@ -194,6 +194,7 @@ struct SpawnFailed {
 struct WorkerAdopted {  // found alive, left by an earlier supervisor
   std::int64_t pid = 0;
   std::int64_t launched_as = 0;  // this attempt, where nobody had written its number down; else 0
+  std::string when = "the supervisor before this one was killed or crashed";  // it trained on then
 };
 struct MessageReceived {
   std::int64_t attempt = 0;

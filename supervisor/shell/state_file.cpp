@@ -81,6 +81,7 @@ std::string to_json(const Memory& memory) {
   out["resume_path"] = escape_control(state.resume.path);
   if (memory.exact) out["exact"] = *memory.exact;
   if (memory.accounts.written_s > 0.0) out["accounts"] = to_json(memory.accounts);
+  out["supervisor"] = escape_control(memory.supervisor);
   out["boot_id"] = memory.boot_id;
   out["host"] = escape_control(memory.host);
   if (memory.worker) {
@@ -103,6 +104,7 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name) {
   Memory memory;
   core::State& state = memory.state;
   memory.run_id = string_member(*object, "run_id").value_or("");
+  memory.supervisor = string_member(*object, "supervisor").value_or("");
   memory.boot_id = string_member(*object, "boot_id").value_or("");
   memory.host = string_member(*object, "host").value_or("");
   memory.exact = bool_member(*object, "exact");

@@ -20,6 +20,7 @@ namespace ts::shell {
 struct Memory {
   core::State state;  // what of it outlives us: see to_json
   std::string run_id;
+  std::string supervisor;                 // version of whoever wrote this; empty: not known
   std::optional<ProcessIdentity> worker;  // the one that may have outlived us
   std::string boot_id;                    // of the boot in which this was written
   std::string host;                       // and on which machine

@@ -8,6 +8,7 @@
 
 #include "common/base/text.h"
 #include "common/protocol/worker_contract.h"
+#include "supervisor/api/version.h"
 #include "supervisor/shell/worker_log.h"
 
 namespace ts::shell {
@@ -197,7 +198,7 @@ void Supervisor::perform(const core::SaveState& action) {
 }
 
 Memory Supervisor::remember() {
-  Memory memory{state_, run_id_, std::nullopt, current_boot_id(), host_name(), exact_};
+  Memory memory{state_, run_id_, api::kVersion, std::nullopt, current_boot_id(), host_name(), exact_};
   if (worker_ && state_.has_process()) memory.worker = worker_->identity();
   memory.accounts = remember_accounts();
   return memory;

@@ -153,7 +153,7 @@ class Supervisor final : public api::Backend {
   bool adopt_survivor(const Memory& memory);
   bool adopt_unrecorded(const checkpoint::Directory& models);
   bool adopt(const UnrecordedWorker& found);
-  void watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt, std::uint64_t log_size);
+  void watch_adopted(std::unique_ptr<WorkerProcess> worker, core::WorkerAdopted how, std::uint64_t log_size);
   core::OwnLaunches own_launches() const;
   void forget_worker();
   std::filesystem::path worker_log() const { return config_->logging.directory / "worker.log"; }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/text.h"
+#include "supervisor/api/version.h"
 #include "supervisor/shell/supervisor.h"
 #include "supervisor/shell/worker_log.h"
 
@@ -38,7 +39,11 @@ bool Supervisor::adopt_survivor(const Memory& memory) {
          {{"pid", memory.worker->pid}, {"adopted", false}, {"rebooted", rebooted}});
     return false;
   }
-  watch_adopted(std::move(*survivor), 0, log_size(worker_log()));
+  core::WorkerAdopted how;
+  if (!memory.supervisor.empty() && memory.supervisor != api::kVersion) {
+    how.when = "version " + escape_control(memory.supervisor) + " of the supervisor was replaced by " + api::kVersion;
+  }
+  watch_adopted(std::move(*survivor), std::move(how), log_size(worker_log()));
   return true;
 }
 
@@ -65,17 +70,20 @@ bool Supervisor::adopt(const UnrecordedWorker& found) {
        {{"pid", found.identity.pid}, {"adopted", true}, {"attempt", found.attempt}});
   if (run_id_ != found.run_id) begin_run();
   run_id_ = found.run_id;
-  watch_adopted(std::move(*worker), found.attempt, found.log_size);
+  core::WorkerAdopted how;
+  how.launched_as = found.attempt;
+  watch_adopted(std::move(*worker), std::move(how), found.log_size);
   return true;
 }
 
-void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, std::int64_t attempt, std::uint64_t log_size) {
+void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, core::WorkerAdopted how, std::uint64_t log_size) {
   worker_ = std::move(worker);
   forget_worker();
   receiver_->begin_attempt();
   spawned_ = now();
   log_offset_ = log_size;
-  post(core::WorkerAdopted{worker_->pid(), attempt});
+  how.pid = worker_->pid();
+  post(std::move(how));
 }
 
 core::OwnLaunches Supervisor::own_launches() const {

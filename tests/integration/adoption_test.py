@@ -46,6 +46,23 @@ class Adoption(AdoptionTest):
         self.assertEqual(self.episodes()[-1], 600)
         self.assert_nothing_left()
 
+    def test_P11_status_and_log_say_what_the_worker_has_outlived(self):
+        worker = self.orphan()
+        crashed = self.supervise("--exit-when-done")
+        said = self.in_state("running")["reason"]
+        self.assertEqual(said, f"adopted worker {worker}, which trained on when the supervisor before this one was killed or crashed")
+        crashed.signal(signal.SIGKILL)
+        crashed.ends(-signal.SIGKILL)
+        state = self.models / ".supervisor/state.json"
+        memory = self.read_json(state)
+        version = memory["supervisor"]
+        self.assertIn(version, self.run_program("trainer-supervisor", "--version").stdout)
+        state.write_text(json.dumps({**memory, "supervisor": "0.0.7\n"}), encoding="utf-8")
+        upgraded = self.supervise("--exit-when-done")
+        upgraded.says(f"running: adopted worker {worker}, which trained on when version 0.0.7\\x0a of the supervisor was "
+                      f"replaced by {version}")
+        self.assertEqual(self.status()["worker"]["pid"], worker)
+
     def test_an_adopted_worker_that_dies_is_replaced(self):
         worker = self.orphan()
         supervisor = self.supervise("--exit-when-done")

@@ -185,7 +185,10 @@ class Package(unittest.TestCase):
         workers = {unit: self.start(unit, *options) for unit, options in runs.items()}
         daemons = {unit: self.show("MainPID", unit) for unit in runs}
         changed = (self.root / CONFIG).read_text(encoding="utf-8")
-        self.install("upgrade.deb")
+        said = self.install("upgrade.deb")
+        # One line for each, and no table of the settings.
+        self.assertEqual(sorted(re.findall(r"^.*(?:daemon|worker|save_frequency).*$", said, re.MULTILINE)),
+                         [f"{NAME}: the daemon of {unit}.service is replaced; its worker trains on." for unit in runs])
         self.assertEqual(self.installed(), f"installed {UPGRADE}")
         for unit, options in runs.items():
             self.until(lambda u=unit, o=options: "adopted" in self.ask(*o).get("reason", ""), f"the next daemon of {unit}")

@@ -12,6 +12,8 @@ TEST(AnAdoptedWorker, RunsAndIsWatchedAsIfItHadBeenSpawnedHere) {
   s.feed(WorkerAdopted{4711});
   EXPECT_EQ(s.state.phase, Phase::running);
   EXPECT_EQ(s.state.desired, Desired::up);
+  EXPECT_TRUE(
+      s.says("adopted worker 4711, which trained on when the supervisor before this one was killed or crashed"));
   // It may be in the middle of a load or a save, which it told the one before.
   EXPECT_EQ(s.wait(), s.policy.startup_timeout);
   s.beat();

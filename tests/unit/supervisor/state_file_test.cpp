@@ -18,6 +18,7 @@ Memory full_memory() {
   memory.run_id = "0123456789abcdef";
   memory.boot_id = "boot";
   memory.exact = true;
+  memory.supervisor = "1.2.3";
   memory.worker = ProcessIdentity{4711, 987654321, "boot"};
   memory.state.phase = core::Phase::running;
   memory.state.reason = "attempt 7 is training: \"so\" it \\ says\n";
@@ -36,6 +37,7 @@ void expect_same(const Memory& a, const Memory& b) {
   EXPECT_EQ(a.run_id, b.run_id);
   EXPECT_EQ(a.boot_id, b.boot_id);
   EXPECT_EQ(a.exact, b.exact);
+  EXPECT_EQ(a.supervisor, b.supervisor);
   EXPECT_EQ(a.worker, b.worker);
   EXPECT_EQ(a.state.attempt, b.state.attempt);
   EXPECT_EQ(a.state.incidents, b.state.incidents);
