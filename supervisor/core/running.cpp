@@ -26,7 +26,8 @@ Duration rounded(Instant span) {
 void Step::begin_running(std::string reason) {
   enter(Phase::running, std::move(reason));
   s().clocks = {};
-  s().clocks.beaten = s().clocks.progressed = s().clocks.phase_since = now_;
+  s().clocks.beaten = s().clocks.progressed = now_;
+  s().clocks.phase_since = now_;
   if (policy_.heartbeat_timeout > Duration::zero()) s().clocks.beat.due = in(policy_.heartbeat_timeout);
   arm();
 }
@@ -117,15 +118,26 @@ void Step::keep_clocks(const protocol::NotifyMessage& message, std::optional<pro
     clocks.beat = {in(policy_.heartbeat_timeout), false};
     clocks.beaten = now_;
   }
+  // Remembered, for a supervisor that finds this worker when it has begun to hang.
+  if (speaks_of_training && !std::exchange(s().tells_progress, true) && !message.ready) act(SaveState{false});
   const bool is_watched = clocks.progress.due.has_value();
   const bool changed_phase = message.phase && message.phase != phase_before;
-  if (is_watched && (advanced || changed_phase) && !clocks.progress.extended) {
-    learn(s().learned, phase_before.value_or(protocol::Phase::train), rounded(now_ - clocks.phase_since));
+  if (is_watched && (advanced || changed_phase) && !clocks.progress.extended && clocks.phase_since) {
+    learn(s().learned, phase_before.value_or(protocol::Phase::train), rounded(now_ - *clocks.phase_since));
   }
   // Whoever never tells how far it is cannot be held to getting anywhere.
   const bool begins = speaks_of_training && !is_watched;
   if (advanced || begins || (is_watched && changed_phase)) restart_progress_clock(advanced || begins);
   note_durable(message, advance);
+}
+
+// A worker that told an earlier supervisor how far it was may hang by now, and never tell again. In which phase it is,
+// and since when, nobody knows, so it has the time of all of them.
+void Step::begin_adopted_progress_clock() {
+  Clocks& clocks = s().clocks;
+  clocks.phase_since.reset();
+  const auto limit = progress_limit_of_all(s().learned, policy_);
+  if (limit && s().tells_progress) clocks.progress.due = in(std::max(policy_.startup_timeout, *limit));
 }
 
 // Entering another phase is no progress, but gives that phase its time: all phases together, and no more. What was

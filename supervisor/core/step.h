@@ -55,6 +55,7 @@ class Step {
   void end_wrong_resume();
   void keep_clocks(const protocol::NotifyMessage& message, std::optional<protocol::Phase> phase_before,
                    Advance advance);
+  void begin_adopted_progress_clock();
   void restart_progress_clock(bool advanced);
   void note_durable(const protocol::NotifyMessage& message, Advance advance);
   void extend_deadline(std::chrono::microseconds wanted);

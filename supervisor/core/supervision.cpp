@@ -24,6 +24,7 @@ void Step::launch(std::string reason) {
   s().clocks = {};
   s().snapshot = 0;
   s().stopped_outside = false;
+  s().tells_progress = false;
   s().progress.resumed.reset();
   s().progress.total = 0;
   // Verifying large checkpoints on a slow disk may take its time, and is not judged: it is only said.
@@ -172,7 +173,10 @@ void Step::operator()(const WorkerAdopted& event) {
   if (s().is_occupied()) return;
   s().desired = Desired::up;
   if (event.launched_as != 0) {
-    if (event.launched_as != s().attempt) s().goal = 0;  // what is remembered is of another launch
+    if (event.launched_as != s().attempt) {  // what is remembered is of another launch
+      s().goal = 0;
+      s().tells_progress = false;
+    }
     s().attempt = std::max(s().attempt, event.launched_as);
   }
   s().pid = event.pid;
@@ -190,6 +194,7 @@ void Step::operator()(const WorkerAdopted& event) {
                                std::to_string(policy_.total_episodes) + " follows when it is done"
                          : std::string()));
   if (s().clocks.beat.due) s().clocks.beat.due = in(std::max(policy_.startup_timeout, policy_.heartbeat_timeout));
+  begin_adopted_progress_clock();
   arm();
 }
 

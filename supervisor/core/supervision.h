@@ -81,13 +81,14 @@ struct Clock {
 struct Clocks {
   Clock beat;
   Clock progress;
-  std::optional<Instant> durable_due;    // alarms, and kills nobody
-  std::optional<Cause> suspected;        // it is being looked at for this
-  std::string suspicion;                 // the same, as a sentence begins
-  std::optional<Instant> look_due;       // when it is judged without the look
-  Instant beaten{0};                     // when it last beat: not all that it says is a beat
-  Instant progressed{0};                 // when training last advanced
-  Instant phase_since{0};                // the same, or when the worker entered this phase if that was later
+  std::optional<Instant> durable_due;  // alarms, and kills nobody
+  std::optional<Cause> suspected;      // it is being looked at for this
+  std::string suspicion;               // the same, as a sentence begins
+  std::optional<Instant> look_due;     // when it is judged without the look
+  Instant beaten{0};                   // when it last beat: not all that it says is a beat
+  Instant progressed{0};               // when training last advanced
+  // The same, or when the worker entered this phase if that was later; nothing: before it was watched here.
+  std::optional<Instant> phase_since;
   std::optional<Instant> at_risk_since;  // of the oldest work that is not durable
 
   bool operator==(const Clocks&) const = default;
@@ -144,6 +145,7 @@ struct State {
   std::int64_t incidents = 0;       // in a row, without the high-water mark rising between them
   Clocks clocks;                    // of a worker that runs
   LearnedGaps learned;              // what is normal for this run
+  bool tells_progress = false;      // this attempt has told how far it is, and can be held to getting further
   bool stopped_outside = false;     // somebody had stopped this worker with a signal when it was judged
   std::int64_t snapshot = 0;        // newest episode of this attempt that is held in memory here; 0: none
   std::int64_t unsaved = 0;         // the same of an earlier one, which could not be written so far; 0: none

@@ -73,6 +73,7 @@ std::string to_json(const Memory& memory) {
   poison["episode"] = state.poison.episode;
   poison["deaths"] = state.poison.deaths;
   out["suspected_resume_point"] = std::move(poison);
+  out["tells_progress"] = state.tells_progress;
   out["goal"] = state.goal;
   out["finished_total"] = state.finished_total;
   out["next_launch"] = std::move(next_launch);
@@ -112,6 +113,7 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name) {
   const auto number = [&](std::string_view key) {
     return std::clamp<std::int64_t>(integer_member(*object, key).value_or(0), 0, kCountMax);
   };
+  state.tells_progress = bool_member(*object, "tells_progress").value_or(false);
   state.attempt = number("attempt");
   state.incidents = number("incidents");
   state.high_water = number("high_water");

@@ -133,6 +133,37 @@ class LeftAlone(ClocksTest):
         self.assert_left_alone(self.with_trouble("beat_only", "--seconds", 5, progress_timeout="auto"))
 
 
+class Adopted(ClocksTest):
+    """The supervisor is killed, and the next one finds a worker in trouble: with limits of two seconds, which the one
+    before did not have."""
+
+    def adopted(self, *trouble):
+        supervisor = self.with_trouble(*trouble, progress_timeout="600s")
+        worker = self.running_worker(beyond=1)
+        supervisor.signal(signal.SIGKILL)
+        supervisor.ends(-signal.SIGKILL)
+        supervisor = self.with_trouble(*trouble, startup_timeout="2s", progress_timeout="2s")
+        supervisor.says(f"adopted worker {worker}")
+        return worker, supervisor
+
+    def test_p9_one_that_beats_and_gets_nowhere_is_found(self):
+        worker, supervisor = self.adopted("beat_only")
+        output = supervisor.ends(0)
+        self.assertIn(f"worker {worker} beats, but its training has not moved for", output)
+        self.assertEqual(self.restarts(), {"no_progress": 1})
+        report = self.incident(1)
+        self.assertEqual((report["cause"], report["detected_by"], report["pid"]), ("no_progress", "progress", worker))
+        self.assert_nothing_left()
+
+    def test_p9_one_that_gets_on_is_left_alone(self):
+        worker, supervisor = self.adopted("steps", "--seconds", 6)
+        output = supervisor.ends(0)
+        self.assertNotIn("has not moved", output)
+        self.assertNotIn("no_progress", self.restarts())
+        self.assertNotIn(f"sending SIGTERM to worker {worker}", output)
+        self.assert_nothing_left()
+
+
 class Starved(ClocksTest):
     """The worker shares one CPU with twenty others that never rest, each in a session of its own, so that it gets a
     twenty-first part whether the kernel shares by process or by session. It then needs a while of CPU to its next beat:

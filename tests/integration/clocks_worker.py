@@ -52,6 +52,11 @@ class Trouble:
     def beat_only(self):
         beat_for(self.seconds)
 
+    def steps(self):
+        """Beats, and gets a step further each time."""
+        for step in range(1, int(self.seconds / 0.1)):
+            beat_for(0.1, f"X_TRAINER_STEP={step}")
+
     def trigger(self):
         notify("WATCHDOG=trigger")
         time.sleep(self.seconds)

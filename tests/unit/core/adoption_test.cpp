@@ -25,6 +25,98 @@ TEST(AnAdoptedWorker, RunsAndIsWatchedAsIfItHadBeenSpawnedHere) {
   EXPECT_EQ(s.state.attempt, 8);
 }
 
+// Beats each second until it is looked at, or for an hour.
+Instant beats_on(Scenario& s) {
+  const Instant begun = s.now;
+  while (s.now - begun < hours{1} && !s.is_looked_at()) {
+    s.after(seconds{1});
+    if (s.state.deadline && s.now >= *s.state.deadline) s.feed(DeadlinePassed{});
+    if (!s.is_looked_at()) s.beat();
+  }
+  return s.now - begun;
+}
+
+// Adopted with what a supervisor remembers of the one before it.
+Scenario adopted_from(const Scenario& before, std::optional<Duration> progress_timeout) {
+  Scenario s;
+  s.policy.progress_timeout = progress_timeout;
+  s.state.attempt = before.state.attempt;
+  s.state.progress.episode = before.state.progress.episode;
+  s.state.learned = before.state.learned;
+  s.state.tells_progress = before.state.tells_progress;
+  return s.feed(WorkerAdopted{4711});
+}
+
+// P9: what it will never say again cannot start the clock.
+TEST(AnAdoptedWorkerThatBeatsAndGetsNowhere, IsFoundWhereItHadToldHowFarItWas) {
+  Scenario before;
+  before.trains().completes(10);
+  Scenario s = adopted_from(before, seconds{300});
+  EXPECT_EQ(beats_on(s), seconds{300});
+  EXPECT_TRUE(s.noted("beats, but its training has not moved for 5m 00s"));
+  s.seen_hanging();
+  EXPECT_EQ(s.state.stop_cause, Cause::no_progress);
+  Scenario repeats = adopted_from(before, seconds{300});
+  for (int i = 0; i < 30 && !repeats.is_looked_at(); ++i) {
+    repeats.after(seconds{10});
+    i < 29 ? repeats.completes(10) : repeats.overdue();
+  }
+  EXPECT_EQ(repeats.state.clocks.suspected, Cause::no_progress);
+  Scenario loads = adopted_from(before, seconds{60});  // it may have asked the one before for more
+  EXPECT_EQ(beats_on(loads), loads.policy.startup_timeout);
+}
+
+TEST(AnAdoptedWorkerThatBeatsAndGetsNowhere, HasTheTimeOfAllPhasesWhereTheLimitIsLearned) {
+  Scenario before;
+  before.trains().takes_step(1);
+  for (std::int64_t step = 2; step < 10; ++step) before.after(seconds{1}).takes_step(step);
+  Scenario s = adopted_from(before, std::nullopt);
+  EXPECT_EQ(beats_on(s), s.policy.progress_floor + 3 * s.policy.progress_unlearned);
+}
+
+TEST(AnAdoptedWorkerThatGetsOn, IsHeldToWhatOthersAreAndTeachesNothingOfATimeThatNobodySaw) {
+  Scenario before;
+  before.trains().completes(10);
+  Scenario s = adopted_from(before, seconds{300});
+  const LearnedGaps remembered = s.state.learned;
+  for (std::int64_t episode = 11; episode < 20; ++episode) {
+    s.after(seconds{200}).completes(episode);
+    EXPECT_FALSE(s.is_looked_at());
+    if (episode == 11) {
+      EXPECT_EQ(s.state.learned, remembered);
+    }
+  }
+  EXPECT_EQ(s.state.learned.at(protocol::Phase::train).longest, seconds{200});
+  EXPECT_EQ(beats_on(s), seconds{300});
+}
+
+TEST(AnAdoptedWorkerThatNeverToldHowFarItWas, IsNotHeldToIt) {
+  protocol::NotifyMessage ready;
+  ready.ready = true;
+  Scenario before;
+  before.start().launched().hear(ready);
+  Scenario s = adopted_from(before, seconds{300});
+  EXPECT_EQ(beats_on(s), hours{1});
+  Scenario other;  // what is remembered is of another launch than the one that was found
+  other.policy.progress_timeout = seconds{300};
+  other.state.tells_progress = true;
+  other.state.attempt = 2;
+  other.feed(WorkerAdopted{4711, 1});
+  EXPECT_EQ(beats_on(other), hours{1});
+}
+
+TEST(WhetherAWorkerTellsItsProgress, IsWrittenDownOnceForEachLaunch) {
+  protocol::NotifyMessage ready;
+  ready.ready = true;
+  Scenario s;
+  s.start().launched().hear(ready).takes_step(1);
+  EXPECT_TRUE(s.did<SaveState>());
+  EXPECT_TRUE(s.state.tells_progress);
+  EXPECT_FALSE(s.takes_step(2).did<SaveState>());
+  s.dies_of(11);
+  EXPECT_FALSE(s.state.tells_progress);
+}
+
 // P6. The finish of a worker counts for the goal that it was launched for, not for the one of the configuration by now.
 TEST(AnAdoptedWorkerThatFinishes, GoesOnToAGoalThatWasRaisedMeanwhileAndThatIsNoIncident) {
   Scenario before;

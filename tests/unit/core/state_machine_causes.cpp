@@ -136,6 +136,8 @@ std::vector<ShownClock> clocks_of_a_worker() {
       {"liveness", "`supervisor.heartbeat_timeout`", wait_after([](Scenario& s) { s.trains(250); }), "it is looked at"},
       {"progress, for each of the worker's phases", "`supervisor.progress_timeout`", learned_limit(),
        "it is looked at"},
+      {"the same of an adopted worker, until it tells how far it is", "the same",
+       "all its phases together, and no less than a start", "it is looked at"},
       {"durability", "", human_duration(policy.durability_alarm), "an alarm, again and again; nobody is ended"},
       {"a look", "", wait_after([](Scenario& s) { s.trains(250).overdue(); }), "it is judged without"},
       {"extension after a look, once", "the same as the clock's",

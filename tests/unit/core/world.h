@@ -151,6 +151,7 @@ class World {
     next.progress.episode = memory_.progress.episode;
     next.resume = memory_.resume;
     next.learned = memory_.learned;
+    next.tells_progress = memory_.tells_progress;
     next.poison = memory_.poison;
     const bool known = process_ && memory_.pid == process_->pid;
     const bool intended = process_ && memory_.pid == 0 && memory_.attempt == process_->attempt;

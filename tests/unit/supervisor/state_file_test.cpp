@@ -27,6 +27,9 @@ Memory full_memory() {
   memory.state.restarts = {{core::Cause::crash, 3}, {core::Cause::heartbeat_lost, 1}};
   memory.state.finished_total = 300;
   memory.state.goal = 400;
+  memory.state.tells_progress = true;
+  memory.state.learned[protocol::Phase::evaluate] = {core::Duration{90'000}, 12};
+  memory.state.poison = {250, 1};
   memory.state.next_launch = {core::LaunchFrom::Kind::selector, "ep200"};
   memory.state.progress.episode = 251;
   memory.state.resume = {250, "models/model_ep250.pt"};
@@ -44,6 +47,9 @@ void expect_same(const Memory& a, const Memory& b) {
   EXPECT_EQ(a.state.restarts, b.state.restarts);
   EXPECT_EQ(a.state.finished_total, b.state.finished_total);
   EXPECT_EQ(a.state.goal, b.state.goal);
+  EXPECT_EQ(a.state.tells_progress, b.state.tells_progress);
+  EXPECT_EQ(a.state.learned, b.state.learned);
+  EXPECT_EQ(a.state.poison, b.state.poison);
   EXPECT_EQ(a.state.next_launch, b.state.next_launch);
   EXPECT_EQ(a.state.progress.episode, b.state.progress.episode);
   EXPECT_EQ(a.state.resume, b.state.resume);
