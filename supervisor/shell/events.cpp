@@ -15,16 +15,6 @@ constexpr std::size_t kRemembered = 256;
 constexpr std::size_t kMessageBytesMax = 4096;
 constexpr std::chrono::seconds kDiskPatience{5};
 
-spdlog::level::level_enum level_of(api::EventLevel level) {
-  switch (level) {
-    case api::EventLevel::debug: return spdlog::level::debug;
-    case api::EventLevel::info: return spdlog::level::info;
-    case api::EventLevel::warn: return spdlog::level::warn;
-    case api::EventLevel::error: return spdlog::level::err;
-  }
-  return spdlog::level::err;
-}
-
 // An answer on its way from the disk. Only the io_context's thread holds it.
 struct Awaited {
   explicit Awaited(asio::io_context& io) : timer(io, kDiskPatience) {}
@@ -36,9 +26,9 @@ struct Awaited {
 }  // namespace
 
 Events::Events(asio::io_context& io, Children& children, checkpoint::Directory directory, std::vector<std::string> hook,
-               std::shared_ptr<spdlog::logger> log, std::function<EventContext()> context)
+               Log& log, std::function<EventContext()> context)
     : io_(io),
-      log_(std::move(log)),
+      log_(log),
       context_(std::move(context)),
       ring_(kRemembered),
       journal_(
@@ -55,7 +45,6 @@ Events::Events(asio::io_context& io, Children& children, checkpoint::Directory d
 Events::~Events() = default;
 
 void Events::tell(api::EventType type, api::EventLevel level, std::string message, boost::json::object details) {
-  log_->log(level_of(level), "{}", message);
   EventContext context = context_();
   const api::Event event{next_id_++,
                          rfc3339_utc(std::chrono::system_clock::now()),
@@ -66,6 +55,7 @@ void Events::tell(api::EventType type, api::EventLevel level, std::string messag
                          context.attempt,
                          context.episode,
                          std::move(details)};
+  log_.write(event);
   const auto line = std::make_shared<const api::EventLine>(api::to_line(event));
   ring_.add(line);
   journal_.append(line);

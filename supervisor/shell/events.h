@@ -13,7 +13,6 @@
 #include <vector>
 
 #include <boost/json/object.hpp>
-#include <spdlog/logger.h>
 
 #include "common/checkpoint/directory.h"
 #include "supervisor/api/changes.h"
@@ -22,6 +21,7 @@
 #include "supervisor/shell/children.h"
 #include "supervisor/shell/event_journal.h"
 #include "supervisor/shell/hooks.h"
+#include "supervisor/shell/log.h"
 #include "supervisor/shell/net.h"
 
 namespace ts::shell {
@@ -37,7 +37,7 @@ class Events {
  public:
   // The journal lies in `directory`; what is in it is read here.
   Events(asio::io_context& io, Children& children, checkpoint::Directory directory, std::vector<std::string> hook,
-         std::shared_ptr<spdlog::logger> log, std::function<EventContext()> context);
+         Log& log, std::function<EventContext()> context);
   ~Events();
   Events(const Events&) = delete;
   Events& operator=(const Events&) = delete;
@@ -56,7 +56,7 @@ class Events {
   void tell_of_journal(const JournalNews& news);
 
   asio::io_context& io_;
-  std::shared_ptr<spdlog::logger> log_;
+  Log& log_;
   std::function<EventContext()> context_;
   api::EventRing ring_;
   api::Changes changes_;

@@ -1,10 +1,12 @@
 #include "supervisor/shell/log.h"
 
+#include <unistd.h>
+
+#include <cstdlib>
 #include <string>
 #include <system_error>
+#include <utility>
 
-#include <spdlog/details/null_mutex.h>
-#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/rotating_file_sink.h>
 
 #include "common/base/text.h"
@@ -12,34 +14,43 @@
 namespace ts::shell {
 namespace {
 
-class ConsoleSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
- public:
-  explicit ConsoleSink(Console& console) : console_(console) {}
-
- protected:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    std::string text(message.payload.data(), message.payload.size());
-    if (message.level >= spdlog::level::warn)
-      text.insert(0, message.level == spdlog::level::warn ? "warning: " : "error: ");
-    console_.message(text);
+spdlog::level::level_enum level_of(api::EventLevel level) {
+  switch (level) {
+    case api::EventLevel::debug: return spdlog::level::debug;
+    case api::EventLevel::info: return spdlog::level::info;
+    case api::EventLevel::warn: return spdlog::level::warn;
+    case api::EventLevel::error: return spdlog::level::err;
   }
-  void flush_() override {}
+  return spdlog::level::err;
+}
 
- private:
-  Console& console_;
-};
+// For people, who see no levels.
+std::string_view word_for(api::EventLevel level) {
+  switch (level) {
+    case api::EventLevel::warn: return "warning: ";
+    case api::EventLevel::error: return "error: ";
+    default: return "";
+  }
+}
+
+const char* journal_stream() {
+  return std::getenv("JOURNAL_STREAM");
+}
 
 }  // namespace
 
-spdlog::level::level_enum level_named(const std::string& word) {
-  return spdlog::level::from_str(word == "warn" ? "warning" : word);
+Log::Log(std::shared_ptr<LogFile> file, Console& console, LogFile::Say say)
+    : file_(std::move(file)),
+      lines_("supervisor", file_),
+      journal_(STDOUT_FILENO, journal_stream()),
+      console_(console) {
+  lines_.set_error_handler(std::move(say));
 }
 
-Result<Log> make_log(const config::Logging& config, Console& console, asio::io_context& io) {
+Result<std::unique_ptr<Log>> Log::open(const config::Logging& config, Console& console, asio::io_context& io) {
   std::error_code error;
   std::filesystem::create_directories(config.directory, error);
   const auto name = (config.directory / "supervisor.log").string();
-  Log log{std::make_shared<spdlog::logger>("supervisor"), nullptr};
   const auto say = [&console, &io](const std::string& what) {
     asio::post(io, [&console, what] { console.message("warning: the log: " + what); });
   };
@@ -47,16 +58,28 @@ Result<Log> make_log(const config::Logging& config, Console& console, asio::io_c
     auto file = std::make_shared<spdlog::sinks::rotating_file_sink_st>(
         name, config.max_size, static_cast<std::size_t>(config.max_files > 1 ? config.max_files - 1 : 1));
     file->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
-    log.file = std::make_shared<LogFile>(std::move(file), escape_control(name), say);
+    std::unique_ptr<Log> log(
+        new Log(std::make_shared<LogFile>(std::move(file), escape_control(name), say), console, say));
+    log->set_level(config.level);
+    return log;
   } catch (const spdlog::spdlog_ex& failure) {
     return make_error(ErrorKind::cannot_write, "could not open the log in " +
                                                    escape_control(config.directory.string()) + ": " + failure.what() +
                                                    "; set logging.directory to a writable place.");
   }
-  log.lines->sinks() = {log.file, std::make_shared<ConsoleSink>(console)};
-  log.lines->set_level(level_named(config.level));
-  log.lines->set_error_handler(say);
-  return log;
+}
+
+void Log::write(const api::Event& event) {
+  const auto level = level_of(event.level);
+  if (!lines_.should_log(level)) return;
+  lines_.log(level, "{}", event.message);
+  if (journal_.write(event)) return;
+  console_.message(priority_prefix(event.level, STDOUT_FILENO, journal_stream()).append(word_for(event.level)) +
+                   event.message);
+}
+
+void Log::set_level(const std::string& word) {
+  lines_.set_level(spdlog::level::from_str(word == "warn" ? "warning" : word));
 }
 
 }  // namespace ts::shell

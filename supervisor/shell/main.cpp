@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <memory>
@@ -19,13 +20,16 @@
 #include "supervisor/api/version.h"
 #include "supervisor/shell/log.h"
 #include "supervisor/shell/supervisor.h"
+#include "supervisor/shell/system_journal.h"
 
 namespace {
 
 using ts::protocol::ExitCode;
 
 int refuse(const ts::Error& error) {
-  std::fprintf(stderr, "trainer-supervisor: %s\n", error.message.c_str());
+  const std::string priority =
+      ts::shell::priority_prefix(ts::api::EventLevel::error, STDERR_FILENO, std::getenv("JOURNAL_STREAM"));
+  std::fprintf(stderr, "%strainer-supervisor: %s\n", priority.c_str(), error.message.c_str());
   return static_cast<int>(ts::protocol::exit_code_for(error.kind));
 }
 
@@ -45,10 +49,10 @@ int run(ts::shell::Options options) {
 
   ts::shell::Console console(::isatty(STDOUT_FILENO) == 1);
   ts::shell::asio::io_context io(1);
-  const auto log = ts::shell::make_log(file->config.logging, console, io);
+  const auto log = ts::shell::Log::open(file->config.logging, console, io);
   if (!log) return refuse(log.error());
 
-  ts::shell::Supervisor supervisor(io, *file, std::move(options), *log, console);
+  ts::shell::Supervisor supervisor(io, *file, std::move(options), **log, console);
   const auto opened = supervisor.open();
   if (!opened) return refuse(opened.error());
 
@@ -79,7 +83,8 @@ ts::cli::ManPage page() {
        {"EXIT STATUS",
         "  0   stopped as asked, or finished\n  65  the data or a checkpoint cannot be used\n  70  internal error\n"
         "  74  cannot write, or another one has the directory\n  78  the configuration or the command line is wrong"},
-       {"ENVIRONMENT", "NOTIFY_SOCKET, WATCHDOG_USEC: a service manager's, see sd_notify(3)."},
+       {"ENVIRONMENT",
+        "NOTIFY_SOCKET, WATCHDOG_USEC, JOURNAL_STREAM: a service manager's, see sd_notify(3) and systemd.exec(5)."},
        {"FILES",
         "config/config.yaml: the configuration, unless --config names another.\n\nmodels/: checkpoints; "
         "models/.supervisor/: state, events, incidents, the control socket.\n\nlogs/: supervisor.log, worker.log."}},

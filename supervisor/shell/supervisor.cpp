@@ -50,13 +50,12 @@ core::Instant Supervisor::now() {
   return std::chrono::steady_clock::now().time_since_epoch();
 }
 
-Supervisor::Supervisor(asio::io_context& io, config::ConfigFile file, Options options, Log log, Console& console)
+Supervisor::Supervisor(asio::io_context& io, config::ConfigFile file, Options options, Log& log, Console& console)
     : io_(io),
       config_(std::make_shared<const config::Config>(std::move(file.config))),
       places_(std::move(file.places)),
       options_(std::move(options)),
-      log_(std::move(log.lines)),
-      log_file_(std::move(log.file)),
+      log_(log),
       console_(console),
       policy_(make_policy(*config_)),
       children_(io),

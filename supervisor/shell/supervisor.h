@@ -23,8 +23,6 @@
 #include <optional>
 #include <string>
 
-#include <spdlog/logger.h>
-
 #include "common/checkpoint/directory.h"
 #include "common/checkpoint/directory_lock.h"
 #include "common/config/config.h"
@@ -68,7 +66,7 @@ core::Policy make_policy(const config::Config& config);
 
 class Supervisor final : public api::Backend {
  public:
-  Supervisor(asio::io_context& io, config::ConfigFile file, Options options, Log log, Console& console);
+  Supervisor(asio::io_context& io, config::ConfigFile file, Options options, Log& log, Console& console);
   ~Supervisor() override;
 
   // Takes the state directory, opens the sockets, and starts or adopts the worker. After an error nothing runs.
@@ -167,8 +165,7 @@ class Supervisor final : public api::Backend {
   std::map<std::string, config::Place, std::less<>> places_;  // of its values in the file
   std::filesystem::path worker_config_;                       // the file with those values that workers are given
   Options options_;
-  std::shared_ptr<spdlog::logger> log_;
-  std::shared_ptr<LogFile> log_file_;
+  Log& log_;
   Console& console_;
   core::Policy policy_;
 

@@ -52,8 +52,8 @@ void Supervisor::begin_leaving() {
                                    {[this] { return log_reader_.doing(); }, end_of(log_reader_)},
                                    {[this] { return "writing incidents in " + state_directory_->path().string(); },
                                     [this](std::function<void()> done) { recorder_->end(std::move(done)); }},
-                                   {[this] { return "writing " + log_file_->name(); },
-                                    [this](std::function<void()> done) { log_file_->end(std::move(done)); }}};
+                                   {[this] { return "writing " + log_.file().name(); },
+                                    [this](std::function<void()> done) { log_.file().end(std::move(done)); }}};
   leave_ = std::make_unique<Leaving>(
       io_, std::move(parts),
       [this](const std::string& what) { tell(api::EventType::trouble, api::EventLevel::warn, what); },

@@ -63,7 +63,7 @@ void Supervisor::put_in_force(const config::ConfigFile& file) {
   const core::Duration heartbeat_timeout = policy_.heartbeat_timeout;
   policy_ = make_policy(*config_);
   if (state_.is_occupied()) policy_.heartbeat_timeout = heartbeat_timeout;
-  log_->set_level(level_named(config_->logging.level));
+  log_.set_level(config_->logging.level);
   events_->replace_hook(config_->hooks.on_event);
 }
 

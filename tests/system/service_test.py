@@ -153,6 +153,31 @@ class Service(unittest.TestCase):
         for folder in ("var/lib", "var/log"):
             self.assertEqual((self.machine.root / folder / UNIT).stat().st_mode & 0o7777, 0o750)
 
+    def entries(self, *matches):
+        """What the journal has of the daemon's events, oldest first."""
+        shown = self.run_inside("journalctl", "-u", UNIT, "-o", "json", "--no-pager", *matches).stdout
+        return [json.loads(line) for line in shown.splitlines()]
+
+    def test_P11_the_journal_has_priorities_and_fields(self):
+        worker = self.start()
+        run = self.status()["run_id"]
+        self.run_inside("kill", "-KILL", str(worker))
+        self.until(lambda: self.status().get("attempt") == 2, "the next attempt")
+        of_run = f"TRAINER_RUN_ID={run}"
+        (incident,) = self.until(lambda: self.entries("TRAINER_EVENT=incident", of_run), "the incident in the journal")
+        self.assertEqual([incident[name] for name in ("PRIORITY", "TRAINER_CAUSE", "SYSLOG_IDENTIFIER")],
+                         ["4", "crash", "trainer-supervisor"])
+        self.assertIn("SIGKILL", incident["MESSAGE"])
+        self.run_inside("systemctl", "stop", UNIT)
+        # The very last words too, though whoever said them is gone.
+        last = self.entries("TRAINER_EVENT=supervisor", of_run)[-1]
+        self.assertEqual((last["MESSAGE"][:14], last["PRIORITY"]), ("Stopped after ", "6"))
+        said = [entry["MESSAGE"] for entry in self.entries()]
+        self.assertEqual(said.count(incident["MESSAGE"]), 1, "said on the output as well")
+        self.config_file.write_text("nonsense: 1\n", encoding="utf-8")
+        self.run_inside("systemctl", "start", UNIT, check=False)
+        self.assertTrue(any("nonsense" in entry["MESSAGE"] for entry in self.entries("-p", "err")), "a refusal is no error")
+
     def test_P6_a_killed_daemon_is_replaced_and_the_worker_is_adopted(self):
         worker = self.start()
         daemon = self.show("MainPID")
