@@ -35,6 +35,9 @@ class StateKeeper {
   // What is to become durable later does so a moment after this.
   void save(Durable durable);
 
+  // The next supervisor is to have it, if the machine lives on: nobody syncs it.
+  void keep() { enqueue(Durable::later); }
+
  private:
   struct Waiting {
     Memory memory;

@@ -193,6 +193,7 @@ void Supervisor::perform(const core::SignalWorker& action) {
 }
 
 void Supervisor::perform(const core::SaveState& action) {
+  saved_ = kept_ = now();
   keeper_->save(action.durable ? Durable::now : Durable::later);
 }
 
@@ -216,7 +217,9 @@ bool Supervisor::hear(Notification& said) {
   beats_.push_back({std::chrono::system_clock::now(), message});
   if (beats_.size() > kBeatsKept) beats_.pop_front();
   const bool resumed_said = message.resumed && !state_.progress.resumed;
+  const std::pair before{state_.progress.episode, state_.progress.step};
   post(core::MessageReceived{state_.attempt, message});
+  if (std::pair{state_.progress.episode, state_.progress.step} != before) keep_what_was_learned();
   if (message.episode) rate_.add(*message.episode, *last_beat_);
   if (resumed_said && *message.resumed > 0 && state_.phase != core::Phase::stopping) {
     tell(api::EventType::resumed, api::EventLevel::info,

@@ -139,9 +139,10 @@ class Supervisor final : public api::Backend {
   void begin_run();
   void keep_accounts(const core::Vantage& before, const core::Event& event, core::Transition& after,
                      core::Instant moment);
-  RememberedAccounts remember_accounts();
+  RememberedAccounts remember_accounts() const;
   void recall_accounts(const Memory& memory);
   void note_checkpoints(const std::string& since);
+  void keep_what_was_learned();
   void arm_timer();
   void leave_if_done();
   void begin_leaving();
@@ -218,7 +219,8 @@ class Supervisor final : public api::Backend {
   DirectoryFacts facts_;
   core::Instant facts_asked_at_{0};  // by whoever measures
   core::Accounts accounts_;
-  core::Instant accounts_written_{0};
+  core::Instant saved_{0};  // when the state was last to be made durable
+  core::Instant kept_{0};   // when it was last to be written at all
   api::Histogram stall_;
   api::Histogram durable_;
   std::array<std::uint64_t, 4> rescues_{};  // by Rescue::Outcome

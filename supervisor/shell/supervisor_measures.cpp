@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::chrono::seconds kFactsAge{5};         // of the disk, in an answer
 constexpr std::chrono::minutes kAccountsWritten{1};  // what a power cut may cost of them
+constexpr std::chrono::seconds kLearnedKept{10};     // what a death of the supervisor may cost
 constexpr std::size_t kDescriptorsCounted = 1 << 20;
 
 double seconds(core::Instant span) {
@@ -80,9 +81,8 @@ void Supervisor::keep_accounts(const core::Vantage& before, const core::Event& e
   after.actions.push_back(core::SaveState{false});  // no other transition may come for long
 }
 
-RememberedAccounts Supervisor::remember_accounts() {
-  accounts_written_ = now();
-  return to_remember(accounts_, accounts_written_, seconds_since_epoch());
+RememberedAccounts Supervisor::remember_accounts() const {
+  return to_remember(accounts_, now(), seconds_since_epoch());
 }
 
 void Supervisor::recall_accounts(const Memory& memory) {
@@ -99,7 +99,15 @@ void Supervisor::note_checkpoints(const std::string& since) {
   for (const checkpoint::Sidecar& sidecar : facts_.later) note(sidecar);
   if (facts_.later.empty()) note(facts_.newest->sidecar);
   // Long after the last transition, what is remembered is still not far behind.
-  if (now() - accounts_written_ > kAccountsWritten) perform(core::SaveState{false});
+  if (now() - saved_ > kAccountsWritten) perform(core::SaveState{false});
+}
+
+// What was learned of a worker, and what it achieved, since the last transition, which may be hours ago.
+void Supervisor::keep_what_was_learned() {
+  const core::Instant moment = now();
+  if (moment - kept_ < kLearnedKept) return;
+  kept_ = moment;
+  keeper_->keep();
 }
 
 api::Measures Supervisor::measures() {

@@ -155,6 +155,28 @@ class Adopted(ClocksTest):
         self.assertEqual((report["cause"], report["detected_by"], report["pid"]), ("no_progress", "progress", worker))
         self.assert_nothing_left()
 
+    def test_p9_what_was_learned_of_it_outlives_its_supervisor(self):
+        """There is no transition for as long as it trains."""
+        def gaps():
+            return self.read_json(self.state_folder() / "state.json")["progress_gaps"].get("train", {"seen": 0})
+        trouble = ("steps",)
+        supervisor = self.with_trouble(*trouble, progress_timeout="auto")
+        worker = self.running_worker(beyond=1)
+        self.until(lambda: gaps()["seen"] >= 20, "the limits that were learned")
+        supervisor.signal(signal.SIGKILL)
+        supervisor.ends(-signal.SIGKILL)
+        learned = gaps()
+        os.kill(worker, signal.SIGSTOP)  # the next one has no time to learn
+        supervisor = self.with_trouble(*trouble, progress_timeout="auto")
+        supervisor.says(f"adopted worker {worker}")
+        self.until(lambda: "adopted" in self.read_json(self.state_folder() / "state.json")["reason"], "its first save")
+        self.assertEqual(gaps(), learned)
+        os.kill(worker, signal.SIGCONT)
+        self.until(lambda: self.status()["worker"]["progress_limit_s"] == 60, "the limit of what was learned")
+        supervisor.signal(signal.SIGTERM)
+        supervisor.ends(0)
+        self.assert_nothing_left()
+
     def test_p9_one_that_gets_on_is_left_alone(self):
         worker, supervisor = self.adopted("steps", "--seconds", 6)
         output = supervisor.ends(0)

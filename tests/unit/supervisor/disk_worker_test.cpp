@@ -146,6 +146,21 @@ TEST_F(Keeper, P6_WhatIsWrittenForNowBecomesDurableAMomentLater) {
   EXPECT_EQ(done_.back(), "2 now");
 }
 
+TEST_F(Keeper, P9_WhatIsKeptForTheNextSupervisorAloneIsNeverSynced) {
+  keeper_.keep();
+  settle();
+  io_.restart();
+  io_.run_for(500ms);  // longer than a save is put off
+  settle();
+  EXPECT_EQ(done_, Texts{"0 later"});
+  save(2, Durable::later);
+  keeper_.keep();  // and what is to become durable still does
+  run_until([this] {
+    settle();
+    return done_.back() == "2 now";
+  });
+}
+
 TEST_F(Keeper, P11_AFailureIsSaidOnceForEachKindUntilASaveWorksAgain) {
   const auto save_with = [this](const std::string& trouble) {
     trouble_ = trouble;
