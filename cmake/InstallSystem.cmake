@@ -35,8 +35,9 @@ function(leftovers_unit folder TS_MANAGER)
   configure_file("${TS_SOURCE_DIR}/systemd/trainer-supervisor-leftovers.service.in" "${made}/${folder}/${unit}" @ONLY)
   file(INSTALL "${made}/${folder}/${unit}" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/systemd/${folder}")
 endfunction()
-leftovers_unit(system --system CapabilityBoundingSet=CAP_KILL ProtectSystem=strict ProtectHome=yes PrivateDevices=yes
-  IPAddressDeny=any)
+leftovers_unit(system --system CapabilityBoundingSet=CAP_KILL ProtectSystem=strict ProtectHome=yes PrivateDevices=yes PrivateTmp=yes
+  PrivateNetwork=yes IPAddressDeny=any ProtectKernelTunables=yes ProtectKernelModules=yes ProtectKernelLogs=yes
+  ProtectControlGroups=yes ProtectClock=yes ProtectHostname=yes KeyringMode=private)
 leftovers_unit(user --user)
 
 # ---- configurations: one in place, and one to copy for each other kind of unit

@@ -262,7 +262,8 @@ class Package(unittest.TestCase):
         for unit in (NAME, f"{NAME}@night", f"{NAME}@gpu"):
             verified = self.inside("systemd-analyze", "verify", f"{unit}.service")
             self.assertEqual(verified.stdout + verified.stderr, "")
-        rated = self.inside("systemd-analyze", "security", "--threshold=15", "--no-pager", NAME, f"{NAME}@night", check=False)
+        rated = self.inside("systemd-analyze", "security", "--threshold=15", "--no-pager", NAME, f"{NAME}@night",
+                            f"{NAME}-leftovers@{NAME}", check=False)
         self.assertEqual(rated.returncode, 0, rated.stdout[-500:])
         self.start(f"{NAME}@gpu", "--config", f"/etc/{NAME}/gpu.yaml")
         self.assertEqual((self.show("PrivateDevices", f"{NAME}@gpu"), self.show("PrivateDevices")), ("no", "yes"))
