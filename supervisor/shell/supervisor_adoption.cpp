@@ -1,10 +1,15 @@
 // Workers that outlived an earlier supervisor.
 #include <algorithm>
+#include <filesystem>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
+#include "common/base/process_identity.h"
 #include "common/base/text.h"
 #include "supervisor/api/version.h"
+#include "supervisor/shell/lock_holder.h"
 #include "supervisor/shell/supervisor.h"
 #include "supervisor/shell/worker_log.h"
 
@@ -19,11 +24,30 @@ std::string what_it_cost(const std::optional<CheckpointFact>& newest) {
          escape_control(newest->sidecar.created) + ", is lost; going on from the newest valid checkpoint.";
 }
 
+// Where a worker's heartbeats go, when that is not here: then this directory is a copy of the one that it belongs to.
+// One that was moved under a worker is the worker's still.
+std::optional<std::string> reports_elsewhere(const ProcessIdentity& worker, const std::filesystem::path& here) {
+  const auto marks = is_alive(worker) ? marks_of(worker.pid) : std::nullopt;
+  if (!marks || marks->notify_socket.empty()) return std::nullopt;
+  const std::filesystem::path there = std::filesystem::path(marks->notify_socket).parent_path();
+  std::error_code error;
+  if (!std::filesystem::exists(there, error) || std::filesystem::equivalent(there, here, error)) return std::nullopt;
+  return there.string();
+}
+
 }  // namespace
 
 // A worker that outlived the supervisor before us trains on under us. True when there is one.
 bool Supervisor::adopt_survivor(const Memory& memory) {
   if (!memory.worker) return false;
+  if (const auto elsewhere = reports_elsewhere(*memory.worker, state_directory_->path())) {
+    tell(api::EventType::adoption, api::EventLevel::warn,
+         "The worker " + std::to_string(memory.worker->pid) + " that this directory remembers reports to " +
+             escape_control(*elsewhere) + ": this is a copy of that one. That worker is left alone; this run goes on " +
+             "from the newest valid checkpoint here.",
+         {{"pid", memory.worker->pid}, {"adopted", false}, {"rebooted", false}});
+    return false;
+  }
   const std::int64_t attempt = state_.attempt;
   auto survivor = WorkerProcess::adopt(io_, children_, *memory.worker,
                                        [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -45,6 +46,26 @@ class Adoption(AdoptionTest):
         supervisor.ends(0)
         self.assertEqual(self.episodes()[-1], 600)
         self.assert_nothing_left()
+
+    def test_P4_P6_a_copy_of_the_directory_does_not_take_the_worker_away(self):
+        self.configure(training={"episodes": 100_000})
+        self.supervise()
+        worker = self.running_worker(beyond=25)
+        subprocess.run(["cp", "-a", self.models, self.folder / "copy"], check=True)
+        self.configure(checkpoints={"directory": "copy"})
+        other = self.supervise()
+        other.says(f"The worker {worker} that this directory remembers reports to ")
+        other.says("attempt 2 is training")
+        other.signal(signal.SIGTERM)
+        other.ends(0)
+        status = self.status()  # of the first
+        self.assertEqual((status["state"], status["worker"]["pid"], status["restarts"]), ("running", worker, {}))
+
+    def test_p6_a_directory_that_was_moved_is_the_workers_still(self):
+        worker = self.orphan()
+        self.models.rename(self.folder / "moved")
+        self.configure(checkpoints={"directory": "moved"})
+        self.supervise().says(f"adopted worker {worker}")
 
     def test_P11_status_and_log_say_what_the_worker_has_outlived(self):
         worker = self.orphan()
