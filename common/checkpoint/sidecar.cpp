@@ -71,8 +71,8 @@ std::string to_json(const Sidecar& sidecar) {
   out["digest"] = sidecar.digest;
   out["exactness"] = sidecar.exactness;
   out["config"] = sidecar.config;
-  out["stall_ms"] = sidecar.stall_ms;
-  out["durable_ms"] = sidecar.durable_ms;
+  if (sidecar.stall_ms) out["stall_ms"] = *sidecar.stall_ms;
+  if (sidecar.durable_ms) out["durable_ms"] = *sidecar.durable_ms;
   if (sidecar.same_state_as > 0) out["same_state_as"] = sidecar.same_state_as;
   for (const auto& member : sidecar.unknown) out[member.key()] = member.value();
   return pretty_json(out);
@@ -121,8 +121,8 @@ Result<Sidecar> parse_sidecar(std::string_view text, std::string_view name, std:
   sidecar.digest = *digest;
   sidecar.exactness = take_object(*object, "exactness");
   sidecar.config = take_object(*object, "config");
-  sidecar.stall_ms = number_member(*object, "stall_ms").value_or(0.0);
-  sidecar.durable_ms = number_member(*object, "durable_ms").value_or(0.0);
+  sidecar.stall_ms = number_member(*object, "stall_ms");
+  sidecar.durable_ms = number_member(*object, "durable_ms");
   sidecar.same_state_as = integer_member(*object, "same_state_as").value_or(0);
   for (auto& member : *object) {
     const std::string_view key(member.key().data(), member.key().size());

@@ -34,16 +34,16 @@ struct Sidecar {
   SaveReason reason = SaveReason::schedule;
   boost::json::object metrics;  // finite numbers
   double epsilon = 0.0;
-  boost::json::object best;       // {episode, metric, value} of the best model so far; empty when there is none
-  std::string file;               // base name of the .pt
-  std::uint64_t bytes = 0;        // of the .pt
-  std::string digest;             // "xxh3-128:…" of the .pt
-  boost::json::object exactness;  // what must be equal for a resume to be bit-identical
-  boost::json::object config;     // the hyper-parameters in force
-  double stall_ms = 0.0;          // the training thread's part of the save
-  double durable_ms = 0.0;        // from the request until the .pt was durable under its name
-  Episode same_state_as = 0;      // an earlier save whose state was the very same: training is stuck; 0: none
-  boost::json::object unknown;    // members of a later minor version, kept as they were
+  boost::json::object best;          // {episode, metric, value} of the best model so far; empty when there is none
+  std::string file;                  // base name of the .pt
+  std::uint64_t bytes = 0;           // of the .pt
+  std::string digest;                // "xxh3-128:…" of the .pt
+  boost::json::object exactness;     // what must be equal for a resume to be bit-identical
+  boost::json::object config;        // the hyper-parameters in force
+  std::optional<double> stall_ms;    // the training thread's part of the save
+  std::optional<double> durable_ms;  // from the request until the .pt was durable under its name
+  Episode same_state_as = 0;         // an earlier save whose state was the very same: training is stuck; 0: none
+  boost::json::object unknown;       // members of a later minor version, kept as they were
 };
 
 std::string to_json(const Sidecar& sidecar);

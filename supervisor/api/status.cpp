@@ -46,8 +46,8 @@ json::value checkpoint_json(const Status& status) {
   out["episode"] = status.checkpoint->episode;
   out["path"] = status.checkpoint->path;
   out["age_s"] = status.checkpoint->age_s;
-  out["stall_ms"] = status.checkpoint->stall_ms;
-  out["durable_ms"] = status.checkpoint->durable_ms;
+  out["stall_ms"] = or_null(status.checkpoint->stall_ms);
+  out["durable_ms"] = or_null(status.checkpoint->durable_ms);
   return out;
 }
 

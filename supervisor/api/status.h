@@ -21,8 +21,8 @@ struct CheckpointStatus {
   std::int64_t episode = 0;
   std::string path;
   double age_s = 0.0;
-  double stall_ms = 0.0;    // how long training waited for it
-  double durable_ms = 0.0;  // from the request until it was durable
+  std::optional<double> stall_ms;    // how long training waited for it
+  std::optional<double> durable_ms;  // from the request until it was durable; both where the worker says so
 };
 
 struct BestStatus {

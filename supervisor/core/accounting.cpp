@@ -78,11 +78,11 @@ class Observation {
   void see(const LaunchPrepared& event) {
     if (!has<SpawnWorker>()) return;
     const std::int64_t from = event.resume.episode;
-    if (a_.open && a_.last && !a_.last->lost_episodes) {
-      // Whoever asked for an older one has given up the rest, not lost it.
-      a_.last->lost_episodes = before_.elsewhere ? 0 : std::max<std::int64_t>(0, before_.episode - from);
-      a_.lost_episodes += *a_.last->lost_episodes;
-    }
+    // Whoever asked for an older one has given up the rest, not lost it. Lost is also what went with a supervisor or a
+    // machine, or was in a checkpoint that is damaged now: no incident of ours.
+    const std::int64_t lost = before_.elsewhere ? 0 : std::max<std::int64_t>(0, before_.episode - from);
+    a_.lost_episodes += lost;
+    if (a_.open && a_.last && !a_.last->lost_episodes) a_.last->lost_episodes = lost;
     go_on_from(from);
     a_.at_risk_since.reset();
   }

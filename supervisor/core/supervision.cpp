@@ -131,6 +131,8 @@ void Step::operator()(const LaunchPrepared& event) {
   // Those are of the worker before; this one may go back behind its steps.
   s().progress.phase.reset();
   s().progress.step = 0;
+  s().progress.status.clear();
+  if (event.resume.path.empty()) s().progress.metrics.clear();
   // Going back, or fresh, begins the history of this run's progress anew.
   if (s().next_launch.kind != LaunchFrom::Kind::newest) s().high_water = event.resume.episode;
   act(SaveState{s().next_launch.kind != LaunchFrom::Kind::newest});

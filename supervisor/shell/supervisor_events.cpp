@@ -69,14 +69,15 @@ void Supervisor::tell_launch(const core::LaunchPrepared& launch) {
 
 void Supervisor::tell_checkpoint() {
   const checkpoint::Sidecar& sidecar = facts_.newest->sidecar;
+  boost::json::object details{{"episode", sidecar.episode},
+                              {"path", facts_.newest->path},
+                              {"reason", checkpoint::to_string(sidecar.reason)},
+                              {"bytes", static_cast<std::int64_t>(sidecar.bytes)}};
+  if (sidecar.stall_ms) details["stall_ms"] = *sidecar.stall_ms;
+  if (sidecar.durable_ms) details["durable_ms"] = *sidecar.durable_ms;
   tell(EventType::checkpoint, EventLevel::debug,
        "The checkpoint of episode " + std::to_string(sidecar.episode) + " is durable: " + facts_.newest->path,
-       {{"episode", sidecar.episode},
-        {"path", facts_.newest->path},
-        {"reason", checkpoint::to_string(sidecar.reason)},
-        {"bytes", static_cast<std::int64_t>(sidecar.bytes)},
-        {"stall_ms", sidecar.stall_ms},
-        {"durable_ms", sidecar.durable_ms}});
+       std::move(details));
 }
 
 void Supervisor::tell_incident(const IncidentReport& report, const std::string& where) {
@@ -134,6 +135,8 @@ void Supervisor::note_status(const std::string& status, bool trouble) {
 // The first checkpoint after a resume tells in which environment the run goes on.
 void Supervisor::judge_exactness() {
   if (!resumed_ || facts_.newest->sidecar.episode <= resumed_->episode) return;
+  // A worker that says nothing of it may be exact or not.
+  if (resumed_->exactness.empty() && facts_.newest->sidecar.exactness.empty()) return resumed_.reset();
   auto differing = exactness_differences(resumed_->exactness, facts_.newest->sidecar.exactness);
   for (std::string& name : exactness_differences(resumed_->config, facts_.newest->sidecar.config)) {
     differing.push_back(std::move(name));

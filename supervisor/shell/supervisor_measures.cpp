@@ -93,8 +93,8 @@ void Supervisor::recall_accounts(const Memory& memory) {
 void Supervisor::note_checkpoints(const std::string& since) {
   const auto note = [&](const checkpoint::Sidecar& sidecar) {
     if (sidecar.created <= since) return;  // stepped back to
-    stall_.observe(sidecar.stall_ms / 1e3);
-    durable_.observe(sidecar.durable_ms / 1e3);
+    if (sidecar.stall_ms) stall_.observe(*sidecar.stall_ms / 1e3);
+    if (sidecar.durable_ms) durable_.observe(*sidecar.durable_ms / 1e3);
   };
   for (const checkpoint::Sidecar& sidecar : facts_.later) note(sidecar);
   if (facts_.later.empty()) note(facts_.newest->sidecar);

@@ -37,7 +37,7 @@ protocol::NotifyMessage announcement(const SessionFacts& facts, const Snapshot& 
       {"episode", sidecar.episode},     {"bytes", sidecar.bytes},     {"digest", sidecar.digest},
       {"run_id", sidecar.run_id},       {"attempt", sidecar.attempt}, {"total_episodes", sidecar.total_episodes},
       {"metrics", sidecar.metrics},     {"epsilon", sidecar.epsilon}, {"best", sidecar.best},
-      {"exactness", sidecar.exactness}, {"config", sidecar.config},   {"stall_ms", sidecar.stall_ms},
+      {"exactness", sidecar.exactness}, {"config", sidecar.config},   {"stall_ms", snapshot.copy_ms},
   };
   protocol::NotifyMessage message;
   message.fd_store = true;

@@ -230,7 +230,7 @@ Result<> Saver::commit(const Plan& plan) {
     history_.await_sync(history);
     const std::chrono::duration<double, std::milli> taken = Clock::now() - plan.requested;
     durable.durable_ms = taken.count();
-    if (plan.awaited) durable.stall_ms += taken.count();  // the training thread waits for all of it
+    if (plan.awaited) durable.stall_ms = snapshot.copy_ms + taken.count();  // the training thread waits for all of it
   });
   if (!committed) return committed.error();
   const auto checksums = snapshot.task_checksums();

@@ -92,6 +92,19 @@ TEST_F(Accounting, TakesOffWhatHasToBeTrainedAgain) {
   EXPECT_DOUBLE_EQ(wanted_s(accounts, now), 120.0);
 }
 
+TEST_F(Accounting, CountsWhatWasLostWithTheSupervisor) {
+  begin();
+  train(1, 8);
+  // Both are killed. The next supervisor knows of the eighth episode, and finds the checkpoint of the fifth.
+  accounts = remembered(accounts, 1.0, std::nullopt, now);
+  post(StopRequested{});
+  post(WorkerExited{state.attempt, {75, std::nullopt}, ""});
+  post(StartRequested{true});
+  launch(5);
+  EXPECT_EQ(accounts.lost_episodes, 3);
+  EXPECT_FALSE(accounts.last) << "nobody saw an incident";
+}
+
 TEST_F(Accounting, MeasuresAnIncident) {
   begin();
   train(1, 8);

@@ -37,8 +37,8 @@ TEST_F(Saving, TellsInTheSidecarWhatWasSaved) {
   EXPECT_EQ(record.epsilon, 0.5);
   EXPECT_EQ(record.config.at("width").to_number<int>(), 5);
   EXPECT_EQ(record.exactness.at("build").as_string(), "1");
-  EXPECT_GT(record.durable_ms, 0.0);
-  EXPECT_GT(record.stall_ms, 0.0);
+  EXPECT_GT(record.durable_ms.value_or(0.0), 0.0);
+  EXPECT_GT(record.stall_ms.value_or(0.0), 0.0);
   EXPECT_EQ(record.same_state_as, 0);
   EXPECT_FALSE(record.created.empty());
 }

@@ -96,7 +96,7 @@ TEST_F(Rescuing, P5_MakesACheckpointLikeAnyOther) {
   EXPECT_EQ(made->sidecar.total_episodes, 300) << "the configuration's, where the worker has not said it";
   EXPECT_EQ(made->sidecar.metrics.at("profit").as_double(), 2.5);
   EXPECT_FALSE(made->sidecar.created.empty());
-  EXPECT_GT(made->sidecar.durable_ms, 0.0);
+  EXPECT_GT(made->sidecar.durable_ms.value_or(0.0), 0.0);
   EXPECT_EQ(checkpoint::to_json(*result.sidecar), read_text(models("model_ep21.json")));
   EXPECT_TRUE(verified(20));
   EXPECT_EQ(contents().size(), 4U) << "nothing else";
