@@ -96,7 +96,7 @@ void Step::operator()(const MessageReceived& event) {
     // Carried out: whatever comes next starts from the newest checkpoint again.
     const bool carried_out = s().next_launch.kind != LaunchFrom::Kind::newest;
     s().next_launch = {};
-    act(SaveState{carried_out});
+    act(SaveState{carried_out ? SaveState::When::durable : SaveState::When::written});
     begin_running(attempt_name(s().attempt) + " is training");
   }
   if (s().phase == Phase::running) keep_clocks(message, phase_before, advance);
@@ -119,7 +119,8 @@ void Step::keep_clocks(const protocol::NotifyMessage& message, std::optional<pro
     clocks.beaten = now_;
   }
   // Remembered, for a supervisor that finds this worker when it has begun to hang.
-  if (speaks_of_training && !std::exchange(s().tells_progress, true) && !message.ready) act(SaveState{false});
+  const bool told = std::exchange(s().tells_progress, s().tells_progress || speaks_of_training);
+  if (!told && speaks_of_training && !message.ready) act(SaveState{SaveState::When::written});
   const bool is_watched = clocks.progress.due.has_value();
   const bool changed_phase = message.phase && message.phase != phase_before;
   if (is_watched && (advanced || changed_phase) && !clocks.progress.extended && clocks.phase_since) {

@@ -47,6 +47,8 @@ class Step {
   void enter(Phase phase, std::string reason, std::optional<Duration> wait = std::nullopt);
   void launch(std::string reason);
   void say_still_waiting(const std::string& what);
+  // The next launch is to go where somebody asked for, which no power cut may undo.
+  bool wished() const { return t_.state.next_launch.kind != LaunchFrom::Kind::newest; }
 
   // running.cpp: a worker that is being watched
   void begin_running(std::string reason);

@@ -29,8 +29,8 @@ void Step::launch(std::string reason) {
   s().progress.total = 0;
   // Verifying large checkpoints on a slow disk may take its time, and is not judged: it is only said.
   enter(Phase::starting, std::move(reason), policy_.notice);
-  const bool condemned = s().poison.deaths >= policy_.poison_after && s().next_launch.kind == LaunchFrom::Kind::newest;
-  act(SaveState{s().next_launch.kind != LaunchFrom::Kind::newest});
+  const bool condemned = s().poison.deaths >= policy_.poison_after && !wished();
+  act(SaveState{wished() ? SaveState::When::durable : SaveState::When::soon});
   act(PrepareLaunch{s().attempt, s().next_launch, condemned ? std::optional(s().poison) : std::nullopt});
 }
 
@@ -134,8 +134,10 @@ void Step::operator()(const LaunchPrepared& event) {
   s().progress.status.clear();
   if (event.resume.path.empty()) s().progress.metrics.clear();
   // Going back, or fresh, begins the history of this run's progress anew.
-  if (s().next_launch.kind != LaunchFrom::Kind::newest) s().high_water = event.resume.episode;
-  act(SaveState{s().next_launch.kind != LaunchFrom::Kind::newest});
+  if (wished()) s().high_water = event.resume.episode;
+  // A beginning has a run of its own, and without it in writing its worker might not be known to be ours.
+  const bool begins = event.resume.path.empty();
+  act(SaveState{wished() ? SaveState::When::durable : begins ? SaveState::When::written : SaveState::When::soon});
   act(SpawnWorker{s().attempt, event.resume});
 }
 
@@ -154,7 +156,7 @@ void Step::operator()(const LaunchRefused& event) {
 void Step::operator()(const WorkerSpawned& event) {
   if (s().phase != Phase::starting || s().has_process() || event.attempt != s().attempt) return;
   s().pid = event.pid;
-  act(SaveState{false});
+  act(SaveState{SaveState::When::written});
   const std::string from = s().resume.path.empty() ? "from the beginning" : "from " + s().resume.path;
   const std::string what = attempt_name(s().attempt) + " runs as process " + std::to_string(event.pid) + ", " + from;
   // Whoever does not beat cannot say READY either.
@@ -178,6 +180,7 @@ void Step::operator()(const WorkerAdopted& event) {
     if (event.launched_as != s().attempt) {  // what is remembered is of another launch
       s().goal = 0;
       s().tells_progress = false;
+      s().resume = {};
     }
     s().attempt = std::max(s().attempt, event.launched_as);
   }

@@ -260,10 +260,12 @@ struct RecordIncident {  // an unplanned end, for those who ask later
   std::string decision;
 };
 // Write the state down before the launch, rescue or leaving that follows: durable, where it holds what a power cut must
-// not undo; else so that it outlives this process, and durable soon, since nobody waits for a disk between a crash and
-// a relaunch. A signal does not wait for it.
+// not undo; else so that it outlives this process, and durable a moment later. A signal does not wait for it.
+// Or only soon, since nobody waits for a disk between a crash and a relaunch: a supervisor that is killed within that
+// moment is not remembered to have seen the crash, and the worker that it may have started is found by its lock.
 struct SaveState {
-  bool durable = true;
+  enum class When { durable, written, soon };
+  When when = When::durable;
 };
 struct LeaveDaemon {};
 

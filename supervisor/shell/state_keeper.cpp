@@ -17,11 +17,17 @@ StateKeeper::StateKeeper(asio::io_context& io, DiskWorker& disk, std::string whe
 void StateKeeper::save(Durable durable) {
   enqueue(durable);
   // Nobody waits for a sync between a crash and a relaunch: it is made up for when that is done.
+  if (durable == Durable::later) return save_soon();
   durable_soon_.cancel();
-  if (durable == Durable::now) return;
+  is_due_soon_ = false;
+}
+
+void StateKeeper::save_soon() {
+  if (std::exchange(is_due_soon_, true)) return;
   durable_soon_.expires_after(kDurableSoon);
   durable_soon_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) enqueue(Durable::now);
+    if (error || !std::exchange(is_due_soon_, false)) return;
+    enqueue(Durable::now);
   });
 }
 

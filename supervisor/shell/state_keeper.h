@@ -34,6 +34,8 @@ class StateKeeper {
 
   // What is to become durable later does so a moment after this.
   void save(Durable durable);
+  // Written, and durable, a moment after this.
+  void save_soon();
 
   // The next supervisor is to have it, if the machine lives on: nobody syncs it.
   void keep() { enqueue(Durable::later); }
@@ -53,6 +55,7 @@ class StateKeeper {
   std::string where_;
   Uses uses_;
   asio::steady_timer durable_soon_;
+  bool is_due_soon_ = false;
   std::mutex mutex_;
   std::optional<Waiting> waiting_;  // guarded by the mutex; a job for it is queued
   std::string failure_;             // that was said last, until a save succeeds

@@ -182,10 +182,11 @@ void Supervisor::handle(const core::Event& event) {
   core::Transition transition = core::step(std::move(state_), event, moment, policy_);
   keep_accounts(before, event, transition, moment);
   state_ = std::move(transition.state);
-  if (!transition.note.empty()) tell_transition(phase, transition);
+  // Acting first: what is done takes its time on other threads, and what is said waits for nobody.
   for (const core::Action& action : transition.actions) {
     std::visit([this](const auto& what) { perform(what); }, action);
   }
+  if (!transition.note.empty()) tell_transition(phase, transition);
 }
 
 void Supervisor::perform(const core::SignalWorker& action) {
@@ -194,7 +195,11 @@ void Supervisor::perform(const core::SignalWorker& action) {
 
 void Supervisor::perform(const core::SaveState& action) {
   saved_ = kept_ = now();
-  keeper_->save(action.durable ? Durable::now : Durable::later);
+  switch (action.when) {
+    case core::SaveState::When::durable: return keeper_->save(Durable::now);
+    case core::SaveState::When::written: return keeper_->save(Durable::later);
+    case core::SaveState::When::soon: return keeper_->save_soon();
+  }
 }
 
 Memory Supervisor::remember() {

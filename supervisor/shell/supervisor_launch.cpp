@@ -55,10 +55,14 @@ void Supervisor::launch_settled(const core::PrepareLaunch& action, LaunchPlan pl
     resumed_ = std::move(plan.resumed);
     launched_for_ = state_.reason;
     recorder_->relaunched(prepared->resume.episode, std::max<std::int64_t>(0, reached_ - prepared->resume.episode));
-    tell_launch(*prepared);
+    // Told, and looked around for, when the worker is on its way.
+    const core::LaunchPrepared launch = *prepared;
+    post(launch);
+    tell_launch(launch);
+  } else {
+    post(std::move(plan.outcome));
   }
   refresh_facts();
-  post(std::move(plan.outcome));
 }
 
 // A program, its interpreter and its log may each lie on a disk that hangs.

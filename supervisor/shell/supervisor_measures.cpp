@@ -78,7 +78,7 @@ void Supervisor::keep_accounts(const core::Vantage& before, const core::Event& e
   const bool recovered = was_open && !accounts_.open && accounts_.last && accounts_.last->first_step_s;
   if (!recovered) return;
   recorder_->recovered(accounts_.last->relaunch_s, *accounts_.last->first_step_s);
-  after.actions.push_back(core::SaveState{false});  // no other transition may come for long
+  after.actions.push_back(core::SaveState{core::SaveState::When::written});  // no other transition may come for long
 }
 
 RememberedAccounts Supervisor::remember_accounts() const {
@@ -99,7 +99,7 @@ void Supervisor::note_checkpoints(const std::string& since) {
   for (const checkpoint::Sidecar& sidecar : facts_.later) note(sidecar);
   if (facts_.later.empty()) note(facts_.newest->sidecar);
   // Long after the last transition, what is remembered is still not far behind.
-  if (now() - saved_ > kAccountsWritten) perform(core::SaveState{false});
+  if (now() - saved_ > kAccountsWritten) perform(core::SaveState{core::SaveState::When::written});
 }
 
 // What was learned of a worker, and what it achieved, since the last transition, which may be hours ago.

@@ -221,19 +221,43 @@ class Unrecorded(AdoptionTest):
         obstacle.parent.rmdir()
         self.assert_adopted_to_the_end(worker, self.supervise("--exit-when-done"))
 
-    def test_a_supervisor_killed_as_it_writes_the_launch_down(self):
+    def killed_after_launch(self, which):
+        """A supervisor that is killed in the very moment when its worker of this launch runs. Returns what it was traced by."""
         if not shutil.which("strace"):
             self.skipTest("needs strace")
-        # The third file that its disk thread saves would be the first to name the worker, which is not traced.
-        inject = ("--follow-forks", "--detach-on=execve", "--trace=rename,renameat,renameat2", "--inject=rename,renameat,renameat2:signal=SIGKILL:when=3")
-        traced = self.start(shutil.which("strace"), "-o", "/dev/null", *inject, BIN / "trainer-supervisor", "--config",
-                            self.config_file)
+        # Its disk thread opens two pidfds for each launch (Boost.Process and we), none of them before the worker has begun.
+        inject = ("--follow-forks", "--detach-on=execve", "--trace=pidfd_open",
+                  f"--inject=pidfd_open:signal=SIGKILL:when={2 * which - 1}")
+        return self.start(shutil.which("strace"), "-o", "/dev/null", *inject, BIN / "trainer-supervisor", "--config",
+                          self.config_file)
+
+    def only_worker(self, traced):
+        workers = [pid for pid in self.ours() if pid != traced.pid]
+        self.assertEqual(len(workers), 1)
+        return workers[0]
+
+    def test_a_supervisor_killed_before_it_writes_the_launch_down(self):
+        traced = self.killed_after_launch(1)
         traced.ends(-signal.SIGKILL)
         self.assertNotIn("worker", self.read_json(self.state_file()))
         self.saved(10)  # it trains all the same
-        workers = [pid for pid in self.ours() if pid != traced.pid]
-        self.assertEqual(len(workers), 1)
-        self.assert_adopted_to_the_end(workers[0], self.supervise("--exit-when-done"))
+        self.assert_adopted_to_the_end(self.only_worker(traced), self.supervise("--exit-when-done"))
+
+    def test_a_supervisor_killed_before_it_writes_a_relaunch_down(self):
+        """What is remembered is of the worker before, which is dead."""
+        for heartbeat in ({}, {"heartbeat_timeout": "0s"}):
+            with self.subTest(heartbeat=heartbeat):
+                shutil.rmtree(self.models, ignore_errors=True)
+                self.configure(supervisor=heartbeat)
+                traced = self.killed_after_launch(2)
+                first = self.until(self.worker, "the first launch")
+                self.saved(20)
+                os.kill(first, signal.SIGKILL)
+                traced.ends(-signal.SIGKILL)
+                remembered = self.read_json(self.state_file())
+                self.assertEqual((remembered["attempt"], remembered["worker"]["pid"]), (1, first))
+                worker = self.only_worker(traced)
+                self.assert_adopted_to_the_end(worker, self.supervise("--exit-when-done"), attempt=2)
 
     def test_one_that_dies_as_it_is_adopted_is_replaced_and_nobody_leaves(self):
         if not shutil.which("strace"):

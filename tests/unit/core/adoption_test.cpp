@@ -47,6 +47,35 @@ Scenario adopted_from(const Scenario& before, std::optional<Duration> progress_t
   return s.feed(WorkerAdopted{4711});
 }
 
+// P6: a crash and the relaunch after it are written down when the worker runs; until then the one before is remembered.
+TEST(AnUnrecordedWorker, IsNotJudgedByWhereTheLaunchBeforeItResumed) {
+  Scenario s;
+  s.state.attempt = 6;
+  s.state.resume = {250, "models/model_ep250.pt"};
+  s.feed(WorkerAdopted{4711, 7}).says_it_resumed(259);
+  EXPECT_EQ(s.state.phase, Phase::running);
+  EXPECT_EQ(s.state.progress.episode, 259);
+}
+
+// Nobody waits for a disk between a crash and a relaunch, but what was asked for is durable before it is done.
+TEST(ARelaunch, IsWrittenDownWhenItsWorkerRuns) {
+  Scenario s;
+  s.trains(250).completes(251).dies_of(11);
+  EXPECT_EQ(s.the<SaveState>().when, SaveState::When::soon);
+  s.prepared(250);
+  EXPECT_EQ(s.the<SaveState>().when, SaveState::When::soon);
+  s.spawned();
+  EXPECT_EQ(s.the<SaveState>().when, SaveState::When::written);
+  s.dies_of(11).overdue().prepared();  // without a checkpoint: a run of its own
+  EXPECT_EQ(s.the<SaveState>().when, SaveState::When::written);
+  s.spawned().restart_from("ep200");
+  EXPECT_EQ(s.the<SaveState>().when, SaveState::When::durable);
+  s.exits(75);
+  EXPECT_EQ(s.the<SaveState>().when, SaveState::When::durable);
+  s.prepared(200);
+  EXPECT_EQ(s.the<SaveState>().when, SaveState::When::durable);
+}
+
 // P9: what it will never say again cannot start the clock.
 TEST(AnAdoptedWorkerThatBeatsAndGetsNowhere, IsFoundWhereItHadToldHowFarItWas) {
   Scenario before;

@@ -26,12 +26,13 @@ inline std::string broken_by_actions(const Transition& transition) {
   const State& state = transition.state;
   bool saved = false;
   int launches = 0;
+  const bool wished = state.next_launch.kind != LaunchFrom::Kind::newest;
   for (const Action& action : transition.actions) {
-    if (std::holds_alternative<SaveState>(action)) saved = true;
+    if (const auto* save = std::get_if<SaveState>(&action)) saved = !wished || save->when == SaveState::When::durable;
     if (const auto* prepare = std::get_if<PrepareLaunch>(&action)) {
       ++launches;
       if (state.phase != Phase::starting || state.has_process()) return "a launch is prepared beside a worker";
-      if (!saved) return "a launch is prepared before the state is durable";
+      if (!saved) return "a launch is prepared and nobody writes it down, or a wish before it is durable";
       if (prepare->attempt != state.attempt) return "a launch is prepared for another attempt";
       if (prepare->poison && prepare->from.kind != LaunchFrom::Kind::newest) return "what was asked for is condemned";
       if (prepare->poison && prepare->poison->episode == 0) return "nothing is condemned";
@@ -39,7 +40,7 @@ inline std::string broken_by_actions(const Transition& transition) {
     if (const auto* spawn = std::get_if<SpawnWorker>(&action)) {
       ++launches;
       if (state.phase != Phase::starting || state.has_process()) return "a worker is spawned beside another";
-      if (!saved) return "a worker is spawned before the state is durable";
+      if (!saved) return "a worker is spawned and nobody writes it down, or as wished before that is durable";
       if (spawn->attempt != state.attempt) return "a worker is spawned for another attempt";
     }
     if (std::holds_alternative<InspectWorker>(action) || std::holds_alternative<GatherEvidence>(action)) {

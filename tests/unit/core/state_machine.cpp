@@ -22,7 +22,7 @@ order), and how long silence may last from then on until it has a consequence of
 durations are those of a configuration that says nothing else. Of events that come with an attempt only those of the
 present attempt are shown; others change nothing, in any state.
 
-What is done, in short: *save* the supervisor's state, durably; *prepare* a launch by settling where it resumes; *spawn*
+What is done, in short: *save* the supervisor's state, *soon* where nobody waits for it; *prepare* a launch by settling where it resumes; *spawn*
 the worker there; *look at it* and at its machine; *gather evidence* of what it is doing; *record* an incident; *rescue*
 what it left in memory; *leave*, as the last thing that the supervisor does; an *alarm* in the log.
 
@@ -52,7 +52,9 @@ struct Words {
   std::string operator()(const GatherEvidence&) const { return "gather evidence"; }
   std::string operator()(const RescueSnapshot&) const { return "rescue"; }
   std::string operator()(const RecordIncident&) const { return "record"; }
-  std::string operator()(const SaveState&) const { return "save"; }
+  std::string operator()(const SaveState& action) const {
+    return action.when == SaveState::When::soon ? "save soon" : "save";
+  }
   std::string operator()(const LeaveDaemon&) const { return "leave"; }
 };
 

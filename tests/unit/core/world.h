@@ -125,7 +125,10 @@ class World {
     answers_.push_back(RescueSettled{action.attempt, "saved"});
   }
   void perform(const RecordIncident&) { ++incidents_; }
-  void perform(const SaveState&) { memory_ = state_; }
+  void perform(const SaveState& action) {
+    written_soon_ = action.when == SaveState::When::soon;
+    if (!written_soon_) memory_ = state_;
+  }
   void perform(const LeaveDaemon&) {
     if (process_ && state_.stop_step != StopStep::unkillable) note_trouble("the supervisor left a worker behind");
     come_back();
@@ -154,7 +157,7 @@ class World {
     next.tells_progress = memory_.tells_progress;
     next.poison = memory_.poison;
     const bool known = process_ && memory_.pid == process_->pid;
-    const bool intended = process_ && memory_.pid == 0 && memory_.attempt == process_->attempt;
+    const bool intended = process_ && memory_.attempt <= process_->attempt;  // found by its lock
     state_ = next;
     queue_.clear();
     preparing_.clear();
@@ -169,6 +172,7 @@ class World {
   }
 
   void happen() {
+    if (written_soon_ && chance(50)) perform(SaveState{SaveState::When::written});
     const bool calm = temper != Temper::random;
     if (operator_is_busy && chance(3)) return ask();
     if (!calm && chance(1)) return come_back();  // kill -9 and start again
@@ -265,6 +269,7 @@ class World {
   Policy policy_;
   State state_;
   State memory_;
+  bool written_soon_ = false;  // what has changed since
   Instant now_{std::chrono::hours{1}};
   std::deque<Event> queue_;
   std::deque<PrepareLaunch> preparing_;
