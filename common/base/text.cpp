@@ -91,6 +91,17 @@ std::string escape_control(std::string_view text) {
   return out;
 }
 
+std::string escape_line(std::string_view line) {
+  std::string out;
+  while (true) {
+    const std::size_t tab = line.find('\t');
+    out += escape_control(line.substr(0, tab));
+    if (tab == std::string_view::npos) return out;
+    out += '\t';
+    line.remove_prefix(tab + 1);
+  }
+}
+
 std::string shorten(std::string_view text, std::size_t bytes_max) {
   if (text.size() <= bytes_max) return std::string(text);
   std::size_t end = bytes_max;

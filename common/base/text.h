@@ -19,6 +19,9 @@ std::optional<std::string> nearest_name(std::string_view word, std::span<const s
 // drive a terminal. Tabs and newlines are escaped too.
 std::string escape_control(std::string_view text);
 
+// The same for a line of a program's output, whose tabs stay.
+std::string escape_line(std::string_view line);
+
 // At most `bytes_max` bytes of `text` and "…", never cutting a UTF-8 sequence in two.
 std::string shorten(std::string_view text, std::size_t bytes_max);
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "supervisor/api/changes.h"
 #include "supervisor/api/event.h"
 #include "supervisor/api/metrics.h"
+#include "supervisor/api/worker_output.h"
 
 namespace ts::api {
 
@@ -57,6 +59,11 @@ class Backend {
   // May take disk reads. Errors: `unavailable` when those do not end.
   virtual boost::asio::awaitable<Result<EventPage>> events(EventQuery query) = 0;
   virtual Changes& event_changes() = 0;
+
+  // What the worker printed: the newest lines, or those after a place. Takes disk reads, as above.
+  virtual boost::asio::awaitable<Result<OutputPage>> newest_output(std::size_t limit) = 0;
+  virtual boost::asio::awaitable<Result<OutputPage>> output_after(OutputPlace since) = 0;
+  virtual std::filesystem::path output_file() const = 0;
 
   // A reader of the stream `what` was too slow, and can go on after `place`.
   virtual void cut_off(const Peer& peer, const std::string& what, const std::string& place) = 0;

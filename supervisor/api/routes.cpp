@@ -10,7 +10,9 @@
 #include "common/base/text.h"
 #include "supervisor/api/event_stream.h"
 #include "supervisor/api/incident_report.h"
+#include "supervisor/api/output_stream.h"
 #include "supervisor/api/settings.h"
+#include "supervisor/api/worker_output.h"
 
 namespace ts::api {
 namespace {
@@ -81,27 +83,58 @@ Result<std::optional<std::string>> parse_restart(const std::string& body) {
   return string_member(*object, "from");
 }
 
-// "since=12&limit=50", whole numbers only; `since` where that has a meaning.
-Result<EventQuery> parse_query(std::string_view text, bool takes_since, std::size_t limit_max) {
-  EventQuery query;
-  query.limit = std::min(query.limit, limit_max);
+// What stands behind the '?'.
+struct Asked {
+  std::optional<std::string_view> since;
+  std::size_t limit = 100;
+};
+
+// Where a stream or a page may begin.
+struct Places {
+  bool (*is_one)(std::string_view);  // null: nowhere in particular
+  std::string_view name;             // for sentences
+};
+
+constexpr Places kNowhere{nullptr, ""};
+constexpr Places kEventNumbers{[](std::string_view text) { return parse_plain_integer(text).has_value(); },
+                               "an event's number"};
+constexpr Places kOutputPlaces{[](std::string_view text) { return parse_output_place(text).has_value(); },
+                               "a place that the log's answers name"};
+
+// "since=12&limit=50"; `since` where that has a meaning.
+Result<Asked> parse_query(std::string_view text, const Places& places, std::size_t limit_max) {
+  Asked asked;
+  asked.limit = std::min(asked.limit, limit_max);
   while (!text.empty()) {
     const std::string_view part = text.substr(0, text.find('&'));
     text.remove_prefix(std::min(text.size(), part.size() + 1));
     const std::size_t equals = std::min(part.find('='), part.size());
     const std::string_view name = part.substr(0, equals);
-    const auto number = parse_plain_integer(part.substr(std::min(part.size(), equals + 1)));
-    if (takes_since && name == "since" && number) {
-      query.since = *number;
+    const std::string_view value = part.substr(std::min(part.size(), equals + 1));
+    const auto number = parse_plain_integer(value);
+    if (places.is_one != nullptr && name == "since" && places.is_one(value)) {
+      asked.since = value;
     } else if (name == "limit" && number && *number >= 1 && static_cast<std::uint64_t>(*number) <= limit_max) {
-      query.limit = static_cast<std::size_t>(*number);
+      asked.limit = static_cast<std::size_t>(*number);
     } else {
-      return make_error(ErrorKind::data, std::string("the request may ask for ") +
-                                             (takes_since ? "since= an event's number and " : "") + "limit= 1 to " +
+      const std::string since = places.is_one == nullptr ? "" : "since= " + std::string(places.name) + " and ";
+      return make_error(ErrorKind::data, "the request may ask for " + since + "limit= 1 to " +
                                              std::to_string(limit_max) + ", not for " + escape_control(part) + ".");
     }
   }
-  return query;
+  return asked;
+}
+
+// A place in the header is where the client stands by now, one in the request where it once began.
+Result<Asked> parse_stream_query(const Call& call, const Places& places, std::size_t limit_max) {
+  auto asked = parse_query(call.asked, places, limit_max);
+  const std::string_view header = call.request.last_event_id;
+  if (!asked || header.empty()) return asked;
+  if (!places.is_one(header)) {
+    return make_error(ErrorKind::data, "Last-Event-ID must be " + std::string(places.name) + ".");
+  }
+  asked->since = header;
+  return asked;
 }
 
 Answering answer_metrics(Call call) {
@@ -117,32 +150,49 @@ Answering answer_config(Call call) {
 }
 
 Answering answer_events(Call call) {
-  const auto query = parse_query(call.asked, true, kEventsMax);
-  if (!query) co_return problem(400, query.error().message);
-  const auto page = co_await call.backend.events(*query);
+  const auto asked = parse_query(call.asked, kEventNumbers, kEventsMax);
+  if (!asked) co_return problem(400, asked.error().message);
+  EventQuery query{std::nullopt, asked->limit};
+  if (asked->since) query.since = parse_plain_integer(*asked->since);
+  const auto page = co_await call.backend.events(query);
   if (!page) co_return problem(503, page.error().message);
   co_return Reply{200, "application/json", to_json(*page)};
 }
 
-// A place in the header is where the client stands by now, one in the request where it once began.
 Answering stream_events(Call call) {
-  auto query = parse_query(call.asked, true, kEventsMax);
-  if (!query) co_return problem(400, query.error().message);
-  if (!call.request.last_event_id.empty()) {
-    const auto place = parse_plain_integer(call.request.last_event_id);
-    if (!place) co_return problem(400, "Last-Event-ID must be an event's number.");
-    query->since = *place;
-  }
-  if (!query->since) {
+  const auto asked = parse_stream_query(call, kEventNumbers, kEventsMax);
+  if (!asked) co_return problem(400, asked.error().message);
+  auto since = asked->since ? parse_plain_integer(*asked->since) : std::nullopt;
+  if (!since) {
     const auto page = co_await call.backend.events({std::nullopt, 1});
     if (!page) co_return problem(503, page.error().message);
-    query->since = page->newest;
+    since = page->newest;
   }
-  co_return Reply{200, "text/event-stream", {}, std::make_unique<EventStream>(call.backend, call.peer, *query->since)};
+  co_return Reply{200, "text/event-stream", {}, std::make_unique<EventStream>(call.backend, call.peer, *since)};
+}
+
+Answering answer_logs(Call call) {
+  const auto asked = parse_query(call.asked, kNowhere, kOutputLinesMax);
+  if (!asked) co_return problem(400, asked.error().message);
+  const auto page = co_await call.backend.newest_output(asked->limit);
+  if (!page) co_return problem(503, page.error().message);
+  co_return Reply{200, "application/json", to_json(*page, call.backend.output_file())};
+}
+
+Answering stream_logs(Call call) {
+  const auto asked = parse_stream_query(call, kOutputPlaces, kOutputLinesMax);
+  if (!asked) co_return problem(400, asked.error().message);
+  auto since = asked->since ? parse_output_place(*asked->since) : std::nullopt;
+  if (!since) {
+    const auto page = co_await call.backend.newest_output(1);
+    if (!page) co_return problem(503, page.error().message);
+    since = page->place;
+  }
+  co_return Reply{200, "text/event-stream", {}, std::make_unique<OutputStream>(call.backend, call.peer, *since)};
 }
 
 Answering answer_incidents(Call call) {
-  const auto query = parse_query(call.asked, false, kIncidentsMax);
+  const auto query = parse_query(call.asked, kNowhere, kIncidentsMax);
   if (!query) co_return problem(400, query.error().message);
   const auto incidents = co_await call.backend.incidents(query->limit);
   co_return reply_to(incidents);
@@ -184,6 +234,8 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/v1/config", false, answer_config},
     {"GET", "/v1/events", true, answer_events},
     {"GET", "/v1/events/stream", true, stream_events},
+    {"GET", "/v1/logs", true, answer_logs},
+    {"GET", "/v1/logs/stream", true, stream_logs},
     {"GET", "/v1/incidents", true, answer_incidents},
     {"GET", "/v1/incidents/{id}", false, answer_incident},
     {"POST", "/v1/start", false, carry_out<&Backend::start>},

@@ -35,6 +35,7 @@ struct Arguments {
   std::optional<std::size_t> last;
   std::size_t limit = 20;  // incidents: how many
   EventsOptions events;
+  LogsOptions logs;
 };
 
 inline std::optional<std::string> given(const std::string& text) {

@@ -51,6 +51,16 @@ struct EventsOptions {
 // for.
 Exit show_events(const Client& client, const Result<config::Config>& config, const EventsOptions& options);
 
+struct LogsOptions {
+  std::size_t count = 20;  // lines, the newest
+  bool follow = false;     // and then those that come, for ever
+  bool as_json = false;    // a line a line
+};
+
+// What the worker printed. Without a daemon it is read from the file itself. One that goes away while it is followed is
+// waited for.
+Exit show_logs(const Client& client, const Result<config::Config>& config, const LogsOptions& options);
+
 // Has the supervisor read its configuration file again.
 Exit reload(const Client& client, bool as_json);
 

@@ -1,8 +1,6 @@
 // supervisorctl events.
-#include <chrono>
 #include <cstdio>
 #include <string>
-#include <thread>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -14,14 +12,13 @@
 #include "supervisor/api/event_file.h"
 #include "supervisor/ctl/answers.h"
 #include "supervisor/ctl/commands.h"
+#include "supervisor/ctl/following.h"
 #include "supervisor/ctl/render.h"
 
 namespace ts::ctl {
 namespace {
 
 namespace json = boost::json;
-
-constexpr std::chrono::milliseconds kBetweenTries{300};
 
 void print(const json::object& event, bool as_json) {
   std::fputs((as_json ? compact_json(event) + "\n" : render_event(event)).c_str(), stdout);
@@ -43,33 +40,6 @@ Exit show_journal(const Error& no_daemon, const Result<config::Config>& config, 
   return Exit::ok;
 }
 
-Exit refused(const HttpReply& reply) {
-  return complain(detail_in(reply), Exit::failed);
-}
-
-// Ends only when it is refused.
-Exit follow(const Client& client, std::string place, bool as_json) {
-  bool waiting = false;
-  const auto on_open = [&] {
-    if (waiting) std::fprintf(stderr, "supervisorctl: it is back; going on after event %s.\n", place.c_str());
-    waiting = false;
-  };
-  const auto on_event = [&](const api::ServerSent& sent) {
-    place = escape_control(sent.id);
-    const auto event = parse_json(sent.data, "an event", api::kEventBytesMax);
-    if (event && event->is_object()) print(event->get_object(), as_json);
-    std::fflush(stdout);
-  };
-  while (true) {
-    const auto ended = client.follow("/v1/events/stream", place, on_open, on_event);
-    if (ended && ended->status != 200) return refused(*ended);
-    if (!ended && ended.error().kind != ErrorKind::unavailable) return complain(ended.error());
-    if (!waiting) std::fprintf(stderr, "supervisorctl: the supervisor has gone; waiting for it to come back.\n");
-    waiting = true;
-    std::this_thread::sleep_for(kBetweenTries);
-  }
-}
-
 }  // namespace
 
 Exit show_events(const Client& client, const Result<config::Config>& config, const EventsOptions& options) {
@@ -79,7 +49,7 @@ Exit show_events(const Client& client, const Result<config::Config>& config, con
     const bool no_daemon = reply.error().kind == ErrorKind::unavailable;
     return no_daemon && !options.follow ? show_journal(reply.error(), config, options) : complain(reply.error());
   }
-  if (reply->status != 200) return refused(*reply);
+  if (reply->status != 200) return complain(detail_in(*reply), Exit::failed);
   const auto page = object_in(*reply);
   if (!page) return complain(page.error());
   const json::value* events = page->if_contains("events");
@@ -91,7 +61,13 @@ Exit show_events(const Client& client, const Result<config::Config>& config, con
   }
   std::fflush(stdout);
   if (!options.follow) return Exit::ok;
-  return follow(client, std::to_string(integer_member(*page, "newest").value_or(0)), options.as_json);
+  return follow_stream(
+      client, "/v1/events/stream", std::to_string(integer_member(*page, "newest").value_or(0)),
+      [](const std::string& place) { return "after event " + place; },
+      [&](const api::ServerSent& sent) {
+        const auto event = parse_json(sent.data, "an event", api::kEventBytesMax);
+        if (event && event->is_object()) print(event->get_object(), options.as_json);
+      });
 }
 
 }  // namespace ts::ctl

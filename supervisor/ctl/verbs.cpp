@@ -1,5 +1,6 @@
 // The verbs: what each is called, takes and does.
 #include "supervisor/api/incident_report.h"
+#include "supervisor/api/worker_output.h"
 #include "supervisor/ctl/command_line.h"
 #include "supervisor/ctl/doctor_command.h"
 #include "supervisor/ctl/incidents.h"
@@ -137,6 +138,21 @@ constexpr Verb kVerbs[] = {
      [](const Arguments& arguments) {
        return with_client(arguments,
                           [&](const Client& client) { return show_events(client, load(arguments), arguments.events); });
+     }},
+    {"logs", "The newest lines that the worker printed; needs no supervisor.",
+     "supervisorctl logs -n 50\nsupervisorctl logs -f",
+     [](CLI::App& verb, Arguments& arguments) {
+       verb.add_flag("-f,--follow", arguments.logs.follow,
+                     "Go on with what comes, also over a restart of the worker or of the supervisor");
+       verb.add_option("-n", arguments.logs.count, "So many of the newest lines first")
+           ->type_name("N")
+           ->check(CLI::Range(std::size_t{0}, api::kOutputLinesMax))
+           ->capture_default_str();
+       verb.add_flag("--json", arguments.logs.as_json, "As JSON, one line a line");
+     },
+     [](const Arguments& arguments) {
+       return with_client(arguments,
+                          [&](const Client& client) { return show_logs(client, load(arguments), arguments.logs); });
      }},
     {"reload",
      "Read the configuration file again.\nSays what is in force now and what waits; a bad file changes nothing.",

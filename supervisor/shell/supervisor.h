@@ -94,6 +94,9 @@ class Supervisor final : public api::Backend {
   asio::awaitable<Result<boost::json::object>> incident(std::string selector) override;
   asio::awaitable<Result<api::EventPage>> events(api::EventQuery query) override { return events_->answer(query); }
   api::Changes& event_changes() override { return events_->changes(); }
+  asio::awaitable<Result<api::OutputPage>> newest_output(std::size_t limit) override;
+  asio::awaitable<Result<api::OutputPage>> output_after(api::OutputPlace since) override;
+  std::filesystem::path output_file() const override { return worker_log(); }
   void cut_off(const api::Peer& peer, const std::string& what, const std::string& place) override;
 
  private:
@@ -158,6 +161,7 @@ class Supervisor final : public api::Backend {
   std::filesystem::path worker_log() const { return config_->logging.directory / "worker.log"; }
   api::Status view() const;
   Result<> refuse_if_leaving() const;
+  asio::awaitable<Result<api::OutputPage>> read_output(std::function<Result<api::OutputPage>()> read);
   static core::Instant now();
 
   asio::io_context& io_;
@@ -232,6 +236,7 @@ class Supervisor final : public api::Backend {
   asio::steady_timer goodbye_timer_;
   std::unique_ptr<IncidentRecorder> recorder_;
   std::unique_ptr<StateKeeper> keeper_;
+  std::shared_ptr<void> output_reads_ = std::make_shared<int>();  // its copies: reads of the log that are under way
   DiskWorker log_reader_;
   DiskWorker disk_;
 };

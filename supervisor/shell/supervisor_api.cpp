@@ -5,8 +5,11 @@
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <utility>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/json/value.hpp>
 
 #include "common/base/text.h"
@@ -21,20 +24,41 @@ double seconds(core::Instant span) {
   return std::chrono::duration<double>(span).count();
 }
 
-// Reads there, and comes back here.
-asio::awaitable<Result<boost::json::object>> read_elsewhere(asio::thread_pool::executor_type there,
-                                                            asio::io_context::executor_type here,
-                                                            std::function<Result<boost::json::object>()> read) {
-  co_await asio::post(asio::bind_executor(there, asio::use_awaitable));
-  auto document = [&]() -> Result<boost::json::object> {
-    try {
-      return read();
-    } catch (const std::exception& error) {  // no memory, say
-      return make_error(ErrorKind::unavailable, std::string("could not read the incidents: ") + error.what() + ".");
-    }
-  }();
-  co_await asio::post(asio::bind_executor(here, asio::use_awaitable));
-  co_return document;
+constexpr long kOutputReadsMax = 64;               // that wait for the disk
+constexpr std::chrono::seconds kDiskPatience{20};  // less than that of whoever asks
+
+// An answer on its way from the disk. Only the io_context's thread holds it.
+template <class T>
+struct Awaited {
+  explicit Awaited(asio::io_context& io) : timer(io, kDiskPatience) {}
+
+  asio::steady_timer timer;
+  std::optional<Result<T>> answer;
+};
+
+// Reads there, and comes back here; `what`: a clause for people, "reading worker.log".
+template <class T>
+asio::awaitable<Result<T>> read_elsewhere(DiskWorker& there, asio::io_context& here, std::string what,
+                                          std::function<Result<T>()> read) {
+  const auto awaited = std::make_shared<Awaited<T>>(here);
+  there.post(what, [&here, what, read = std::move(read), weak = std::weak_ptr(awaited)] {
+    Result<T> answer = [&]() -> Result<T> {
+      try {
+        return read();
+      } catch (const std::exception& error) {  // no memory, say
+        return make_error(ErrorKind::unavailable, what + " failed: " + error.what() + ".");
+      }
+    }();
+    asio::post(here, [weak, answer = std::move(answer)]() mutable {
+      const auto waiting = weak.lock();
+      if (!waiting) return;
+      waiting->answer = std::move(answer);
+      waiting->timer.cancel();
+    });
+  });
+  co_await awaited->timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (awaited->answer) co_return std::move(*awaited->answer);
+  co_return make_error(ErrorKind::unavailable, "The disk does not answer: " + what + " has taken too long.");
 }
 
 }  // namespace
@@ -163,19 +187,36 @@ asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, 
 }
 
 asio::awaitable<Result<boost::json::object>> Supervisor::incidents(std::size_t limit) {
-  const std::function<Result<boost::json::object>()> read = [directory = config::resolved_state_directory(*config_),
-                                                             limit] {
-    return api::incidents_document(directory, limit);
-  };
-  return read_elsewhere(disk_.executor(), io_.get_executor(), read);
+  const auto directory = config::resolved_state_directory(*config_);
+  return read_elsewhere<boost::json::object>(disk_, io_, "reading the incidents in " + directory.string(),
+                                             [directory, limit] { return api::incidents_document(directory, limit); });
 }
 
 asio::awaitable<Result<boost::json::object>> Supervisor::incident(std::string selector) {
-  const std::function<Result<boost::json::object>()> read = [directory = config::resolved_state_directory(*config_),
-                                                             selector] {
-    return api::incident_document(directory, selector);
-  };
-  return read_elsewhere(disk_.executor(), io_.get_executor(), read);
+  const auto directory = config::resolved_state_directory(*config_);
+  return read_elsewhere<boost::json::object>(
+      disk_, io_, "reading the incidents in " + directory.string(),
+      [directory, selector] { return api::incident_document(directory, selector); });
+}
+
+asio::awaitable<Result<api::OutputPage>> Supervisor::newest_output(std::size_t limit) {
+  return read_output([file = worker_log(), limit] { return api::newest_output(file, limit); });
+}
+
+asio::awaitable<Result<api::OutputPage>> Supervisor::output_after(api::OutputPlace since) {
+  return read_output([file = worker_log(), since] { return api::output_after(file, since); });
+}
+
+// Whoever asks again and again while a disk hangs must not fill the memory.
+asio::awaitable<Result<api::OutputPage>> Supervisor::read_output(std::function<Result<api::OutputPage>()> read) {
+  const std::string what = "reading " + worker_log().string();
+  if (output_reads_.use_count() > kOutputReadsMax) {
+    co_return make_error(ErrorKind::unavailable, "The disk does not answer: " + what + " takes long.");
+  }
+  // (No temporary in what is awaited: GCC 12 destroys those twice.)
+  std::function<Result<api::OutputPage>()> counted = [count = output_reads_, read = std::move(read)] { return read(); };
+  auto page = co_await read_elsewhere<api::OutputPage>(log_reader_, io_, what, counted);
+  co_return page;
 }
 
 }  // namespace ts::shell

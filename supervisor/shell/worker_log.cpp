@@ -6,16 +6,13 @@
 #include <system_error>
 
 #include "common/base/text.h"
+#include "supervisor/api/worker_output.h"
 
 namespace ts::shell {
 namespace {
 
 constexpr std::uint64_t kTailBytes = 4096;
 constexpr std::size_t kWordsMax = 600;
-
-std::filesystem::path numbered(const std::filesystem::path& file, std::int64_t number) {
-  return file.string() + "." + std::to_string(number);
-}
 
 }  // namespace
 
@@ -32,9 +29,9 @@ Result<> prepare_worker_log(const std::filesystem::path& file, std::uint64_t max
   if (error || size < max_size) return {};
   // Renaming over the next number drops the oldest. A failure here costs order in the logs, nothing else.
   for (std::int64_t number = std::max<std::int64_t>(1, max_files - 1); number > 1; --number) {
-    std::filesystem::rename(numbered(file, number - 1), numbered(file, number), error);
+    std::filesystem::rename(api::output_file(file, number - 1), api::output_file(file, number), error);
   }
-  std::filesystem::rename(file, numbered(file, 1), error);
+  std::filesystem::rename(file, api::output_file(file, 1), error);
   return {};
 }
 

@@ -131,6 +131,28 @@ TEST_F(Streaming, EachEventComesOnceHoweverManyThereAre) {
   for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(ids[i], std::to_string(i + 1));
 }
 
+TEST_F(Streaming, TellsWhatTheWorkerPrints) {
+  backend_.output = directory_ / "worker.log";
+  write_text(backend_.output, "before\n");
+  const UniqueFd fd = ask("/v1/logs/stream");
+  EXPECT_NE(read_until(fd, "\r\n\r\n").find(" 200 "), std::string::npos);
+  std::ofstream(backend_.output, std::ios::app) << "after\n";
+  const std::string told = read_until(fd, "\n\n");
+  EXPECT_NE(told.find("event: line\ndata: {\"text\":\"after\",\"end\":true}"), std::string::npos) << told;
+  // From the place that it named, and from the beginning.
+  const std::size_t id = told.find("id: ") + 4;
+  const std::string place = told.substr(id, told.find('\n', id) - id);
+  std::ofstream(backend_.output, std::ios::app) << "last\n";
+  EXPECT_EQ(read_until(ask("/v1/logs/stream", "Last-Event-ID: " + place + "\r\n"), "last").find("after"),
+            std::string::npos);
+  EXPECT_NE(read_until(ask("/v1/logs/stream?since=0.0.0"), "last").find("before"), std::string::npos);
+  EXPECT_EQ(status_of("/v1/logs?limit=2"), 200U);
+  for (const char* asked :
+       {"/v1/logs?limit=0", "/v1/logs?limit=1001", "/v1/logs?since=0.0.0", "/v1/logs/stream?since=1"}) {
+    EXPECT_EQ(status_of(asked), 400U) << asked;
+  }
+}
+
 TEST_F(Streaming, P7_CannotLockOutCommands) {
   std::vector<UniqueFd> streams;
   for (int i = 0; i < 16; ++i) {

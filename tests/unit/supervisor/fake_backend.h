@@ -51,6 +51,16 @@ class FakeBackend final : public Backend {
     co_return *ring.answer(query);
   }
   Changes& event_changes() override { return changes; }
+  boost::asio::awaitable<Result<OutputPage>> newest_output(std::size_t limit) override {
+    asked.push_back("newest_output " + std::to_string(limit));
+    if (refusal) co_return *refusal;
+    co_return ts::api::newest_output(output, limit);
+  }
+  boost::asio::awaitable<Result<OutputPage>> output_after(OutputPlace since) override {
+    if (refusal) co_return *refusal;
+    co_return ts::api::output_after(output, since);
+  }
+  std::filesystem::path output_file() const override { return output; }
   void cut_off(const Peer&, const std::string& what, const std::string& place) override {
     cut.push_back(what + " " + place);
   }
@@ -64,6 +74,7 @@ class FakeBackend final : public Backend {
     changes.tell();
   }
 
+  std::filesystem::path output;  // what the worker is said to have printed
   EventRing ring{100'000};
   Changes changes;
   std::vector<std::string> cut;
