@@ -84,6 +84,7 @@ void Step::operator()(const RestartRequested& event) {
   s().next_launch = event.from;
   s().incidents = 0;
   if (event.from.kind != LaunchFrom::Kind::newest) s().finished_total = 0;
+  if (event.from.kind == LaunchFrom::Kind::fresh) s().restarts.clear();  // they are of the run that ends here
   s().poison = {};
   if (s().is_occupied()) {
     if (s().phase != Phase::stopping) end_worker(Cause::asked, "stopping the worker to start it anew, as asked");

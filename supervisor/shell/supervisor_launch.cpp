@@ -47,10 +47,7 @@ void Supervisor::launch_settled(const core::PrepareLaunch& action, LaunchPlan pl
   // Nothing of ours runs, and somebody else is at work there: whoever started us should know at once.
   refused_by_lock_ = plan.locked && spawned_ == core::Instant{0};
   if (prepared != nullptr && awaited && prepared->attempt == state_.attempt) {
-    if (plan.run_id != run_id_) {
-      begin_run();
-      state_.restarts.clear();
-    }
+    if (plan.run_id != run_id_) begin_run();
     run_id_ = plan.run_id;
     resumed_ = std::move(plan.resumed);
     launched_for_ = state_.reason;

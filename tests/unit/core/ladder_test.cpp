@@ -121,6 +121,14 @@ TEST(AFreshStart, HasNoResumePointToCondemn) {
   }
 }
 
+TEST(AFreshStart, LeavesTheRestartsToTheRunBefore) {
+  Scenario s;
+  s.trains(250).dies_of(11);
+  ASSERT_EQ(s.state.restarts, (std::map<Cause, std::int64_t>{{Cause::crash, 1}}));
+  s.feed(RestartRequested{{LaunchFrom::Kind::fresh, ""}});
+  EXPECT_TRUE(s.state.restarts.empty());
+}
+
 TEST(AFileOfAnotherOrigin, IsNotCondemned) {
   Scenario s;
   s.restart_from("other.pt").feed(LaunchPrepared{1, {250, "other.pt", true}}).spawned().dies_of(11);
