@@ -10,11 +10,4 @@ std::filesystem::path resolved_control_socket(const Config& config) {
   return config.supervisor.control_socket.value_or(resolved_state_directory(config) / "control.sock");
 }
 
-std::vector<std::string> keys_without_effect(const Config& config) {
-  const Config defaults;
-  std::vector<std::string> keys;
-  if (config.http != defaults.http) keys.emplace_back("http.listen");
-  return keys;
-}
-
 }  // namespace ts::config

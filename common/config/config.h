@@ -103,7 +103,7 @@ struct Restart {
 
 // The optional TCP listener of the control API.
 struct Http {
-  std::string listen;  // "127.0.0.1:9100" or another loopback address with a port; empty = none
+  std::string listen;  // "127.0.0.1:9191" or another loopback address with a port; empty = none
 
   bool operator==(const Http&) const = default;
 };
@@ -173,9 +173,5 @@ std::filesystem::path resolved_state_directory(const Config& config);
 
 // The control socket: supervisor.control_socket, or <resolved_state_directory>/control.sock.
 std::filesystem::path resolved_control_socket(const Config& config);
-
-// The keys whose part of the program is not built yet and that differ from their defaults: whoever set them should
-// know.
-std::vector<std::string> keys_without_effect(const Config& config);
 
 }  // namespace ts::config

@@ -17,15 +17,10 @@
 #include "supervisor/api/changes.h"
 #include "supervisor/api/event.h"
 #include "supervisor/api/metrics.h"
+#include "supervisor/api/peer.h"
 #include "supervisor/api/worker_output.h"
 
 namespace ts::api {
-
-// Who asks: the peer's credentials, for the log.
-struct Peer {
-  long pid = 0;
-  long uid = 0;
-};
 
 // What came of reading the configuration file again.
 struct Reloaded {
@@ -64,6 +59,9 @@ class Backend {
   virtual boost::asio::awaitable<Result<OutputPage>> newest_output(std::size_t limit) = 0;
   virtual boost::asio::awaitable<Result<OutputPage>> output_after(OutputPlace since) = 0;
   virtual std::filesystem::path output_file() const = 0;
+
+  // Somebody asked for `what` and may not; the audit.
+  virtual void turned_away(const Peer& peer, const std::string& what) = 0;
 
   // A reader of the stream `what` was too slow, and can go on after `place`.
   virtual void cut_off(const Peer& peer, const std::string& what, const std::string& place) = 0;

@@ -35,7 +35,7 @@ enum class EventType {
   leftover,    // processes that a worker has left behind
   exactness,   // the run is no longer bit-exact
   worker,      // what the worker says of itself (STATUS=)
-  config,      // a setting that has no effect
+  config,      // what a reload changed, or why a setting could not be put in force
   trouble,     // something of the supervisor's own went wrong, and it goes on
   hook,        // a hook failed, or was left out
 };

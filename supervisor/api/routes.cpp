@@ -36,6 +36,8 @@ struct Call {
 std::string_view title_of(unsigned status) {
   switch (status) {
     case 400: return "Bad request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
     case 404: return "Not found";
     case 405: return "Method not allowed";
     case 409: return "Refused";
@@ -220,30 +222,37 @@ Answering reload(Call call) {
   co_return reply_to(reloaded);
 }
 
+// Who is answered: what lies in files that not everybody may read (the log, values of environment variables) is not for
+// everybody either.
+enum class For { everybody, holders_of_the_token };
+constexpr For kAll = For::everybody;
+constexpr For kHolders = For::holders_of_the_token;
+
 struct Route {
   std::string_view method;
   std::string_view path;  // a {…} at its end stands for anything but nothing
+  For whom;
   bool takes_questions;
   Answering (*answer)(Call);
 };
 
 // What there is. docs/PROTOCOL.md says it in words.
 constexpr auto kRoutes = std::to_array<Route>({
-    {"GET", "/metrics", false, answer_metrics},
-    {"GET", "/v1/status", false, answer_status},
-    {"GET", "/v1/config", false, answer_config},
-    {"GET", "/v1/events", true, answer_events},
-    {"GET", "/v1/events/stream", true, stream_events},
-    {"GET", "/v1/logs", true, answer_logs},
-    {"GET", "/v1/logs/stream", true, stream_logs},
-    {"GET", "/v1/incidents", true, answer_incidents},
-    {"GET", "/v1/incidents/{id}", false, answer_incident},
-    {"POST", "/v1/start", false, carry_out<&Backend::start>},
-    {"POST", "/v1/stop", false, carry_out<&Backend::stop>},
-    {"POST", "/v1/checkpoint", false, carry_out<&Backend::checkpoint>},
-    {"POST", "/v1/fresh", false, carry_out<&Backend::fresh>},
-    {"POST", "/v1/restart", false, restart},
-    {"POST", "/v1/reload", false, reload},
+    {"GET", "/metrics", kAll, false, answer_metrics},
+    {"GET", "/v1/status", kAll, false, answer_status},
+    {"GET", "/v1/config", kHolders, false, answer_config},
+    {"GET", "/v1/events", kAll, true, answer_events},
+    {"GET", "/v1/events/stream", kAll, true, stream_events},
+    {"GET", "/v1/logs", kHolders, true, answer_logs},
+    {"GET", "/v1/logs/stream", kHolders, true, stream_logs},
+    {"GET", "/v1/incidents", kAll, true, answer_incidents},
+    {"GET", "/v1/incidents/{id}", kHolders, false, answer_incident},
+    {"POST", "/v1/start", kHolders, false, carry_out<&Backend::start>},
+    {"POST", "/v1/stop", kHolders, false, carry_out<&Backend::stop>},
+    {"POST", "/v1/checkpoint", kHolders, false, carry_out<&Backend::checkpoint>},
+    {"POST", "/v1/fresh", kHolders, false, carry_out<&Backend::fresh>},
+    {"POST", "/v1/restart", kHolders, false, restart},
+    {"POST", "/v1/reload", kHolders, false, reload},
 });
 
 // What stands in the place of {…}, or nothing when the path is another one.
@@ -265,7 +274,7 @@ Reply problem(unsigned status, const std::string& detail) {
   return {status, "application/problem+json", compact_json(out) + "\n"};
 }
 
-boost::asio::awaitable<Reply> answer(const Request& request, const Peer& peer, Backend& backend) {
+boost::asio::awaitable<Reply> answer(const Request& request, const Peer& peer, Backend& backend, Access access) {
   const std::string_view target = request.target;
   const std::string_view path = target.substr(0, target.find('?'));
   const std::string_view asked = target.substr(std::min(target.size(), path.size() + 1));
@@ -274,6 +283,12 @@ boost::asio::awaitable<Reply> answer(const Request& request, const Peer& peer, B
     if (!named) continue;
     if (request.method != route.method) {
       co_return problem(405, std::string(route.path) + " wants " + std::string(route.method) + ".");
+    }
+    if (access == Access::looking && route.whom == For::holders_of_the_token) {
+      if (route.method != "GET") backend.turned_away(peer, request.method + " " + std::string(route.path));
+      co_return problem(401, std::string(route.path) +
+                                 " over TCP needs the token of http.token in the state directory: "
+                                 "Authorization: Bearer TOKEN.");
     }
     if (!asked.empty() && !route.takes_questions) {
       co_return problem(400, std::string(route.path) + " takes nothing behind a '?'.");

@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "supervisor/api/backend.h"
+#include "supervisor/api/gate.h"
 #include "supervisor/api/stream.h"
 
 namespace ts::api {
@@ -28,6 +29,7 @@ struct Reply {
 // RFC 9457 (application/problem+json): {"type", "title", "status", "detail"}.
 Reply problem(unsigned status, const std::string& detail);
 
-boost::asio::awaitable<Reply> answer(const Request& request, const Peer& peer, Backend& backend);
+boost::asio::awaitable<Reply> answer(const Request& request, const Peer& peer, Backend& backend,
+                                     Access access = Access::everything);
 
 }  // namespace ts::api

@@ -42,7 +42,7 @@ std::function<void()> waker(const std::shared_ptr<Wake>& wake) {
   };
 }
 
-asio::awaitable<boost::system::error_code> send_header(UnixStream& out) {
+asio::awaitable<boost::system::error_code> send_header(ClientStream& out) {
   http::response<http::empty_body> response(http::status::ok, 11);
   response.set(http::field::server, kServer);
   response.set(http::field::content_type, "text/event-stream");
@@ -55,13 +55,13 @@ asio::awaitable<boost::system::error_code> send_header(UnixStream& out) {
   co_return error;
 }
 
-asio::awaitable<boost::system::error_code> send_piece(UnixStream& out, const std::string& frames) {
+asio::awaitable<boost::system::error_code> send_piece(ClientStream& out, const std::string& frames) {
   out.expires_after(kTakeTimeout);
   const auto [error, written] = co_await asio::async_write(out, http::make_chunk(asio::buffer(frames)), use_tuple);
   co_return error;
 }
 
-asio::awaitable<void> send_end(UnixStream& out, std::string why) {
+asio::awaitable<void> send_end(ClientStream& out, std::string why) {
   const std::string last = comment_frame(why);
   const boost::system::error_code error = co_await send_piece(out, last);
   if (error) co_return;
@@ -78,7 +78,7 @@ asio::awaitable<void> wait(Wake& wake) {
 
 }  // namespace
 
-asio::awaitable<void> send_stream(UnixStream& out, Stream& source, std::shared_ptr<Leaving> leaving) {
+asio::awaitable<void> send_stream(ClientStream& out, Stream& source, std::shared_ptr<Leaving> leaving) {
   const auto wake = std::make_shared<Wake>(out.get_executor());
   const auto more_to_send = source.changes().subscribe(waker(wake));
   const auto leaves = leaving->changes.subscribe(waker(wake));

@@ -10,7 +10,7 @@
 #include <memory>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 
 #include "supervisor/api/changes.h"
@@ -18,7 +18,7 @@
 
 namespace ts::api {
 
-using UnixStream = boost::beast::basic_stream<boost::asio::local::stream_protocol>;
+using ClientStream = boost::beast::basic_stream<boost::asio::generic::stream_protocol>;
 
 // When the server leaves, what there is by then is still sent.
 struct Leaving {
@@ -26,6 +26,6 @@ struct Leaving {
   Changes changes;
 };
 
-boost::asio::awaitable<void> send_stream(UnixStream& out, Stream& source, std::shared_ptr<Leaving> leaving);
+boost::asio::awaitable<void> send_stream(ClientStream& out, Stream& source, std::shared_ptr<Leaving> leaving);
 
 }  // namespace ts::api

@@ -206,12 +206,7 @@ Findings judge_config(const std::filesystem::path& file) {
   const auto config = config::load_config(file);
   const std::string name = escape_control(file.string());
   if (!config) return {{"config", Level::problem, config.error().message, "Mend it, or name another with --config."}};
-  Findings out = {{"config", Level::ok, name + " is right.", {}}};
-  for (const std::string& key : config::keys_without_effect(*config)) {
-    out.push_back(
-        {"config.key", Level::warning, key + " is set in " + name + ", but has no effect in this version.", {}});
-  }
-  return out;
+  return {{"config", Level::ok, name + " is right.", {}}};
 }
 
 Findings judge_models(const config::Config& config) {

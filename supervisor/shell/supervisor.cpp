@@ -92,13 +92,10 @@ Result<> Supervisor::open() {
   auto server = api::HttpServer::listen(io_, config::resolved_control_socket(*config_), *this);
   if (!server) return server.error();
   server_ = std::move(*server);
+  listen_on_tcp();
   asio::post(io_, [this] { service_.ready(); });  // when the loop runs, the socket is served
 
   write_config();
-  for (const std::string& key : config::keys_without_effect(*config_)) {
-    tell(api::EventType::config, api::EventLevel::warn, key + " is set, but has no effect in this version.",
-         {{"key", key}});
-  }
   std::string note;
   auto book = IncidentBook::open(*state_directory_);
   if (!book) return book.error();

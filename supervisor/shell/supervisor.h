@@ -97,6 +97,7 @@ class Supervisor final : public api::Backend {
   asio::awaitable<Result<api::OutputPage>> newest_output(std::size_t limit) override;
   asio::awaitable<Result<api::OutputPage>> output_after(api::OutputPlace since) override;
   std::filesystem::path output_file() const override { return worker_log(); }
+  void turned_away(const api::Peer& peer, const std::string& what) override;
   void cut_off(const api::Peer& peer, const std::string& what, const std::string& place) override;
 
  private:
@@ -121,6 +122,7 @@ class Supervisor final : public api::Backend {
   void perform(const core::LeaveDaemon&);
   Memory remember();
   void write_config();
+  void listen_on_tcp();
   void put_in_force(const config::ConfigFile& file);
   void draw_waiting();
   void launch_settled(const core::PrepareLaunch& action, LaunchPlan plan);
@@ -219,6 +221,7 @@ class Supervisor final : public api::Backend {
   bool worker_in_trouble_ = false;             // as its last STATUS= said
   Ration statuses_{30};
   Ration checkpoints_{60};
+  Ration turned_away_{10};
   EpisodeRate rate_;
   DirectoryFacts facts_;
   core::Instant facts_asked_at_{0};  // by whoever measures

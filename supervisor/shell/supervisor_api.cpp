@@ -15,6 +15,7 @@
 #include "common/base/text.h"
 #include "supervisor/api/incidents.h"
 #include "supervisor/core/progress_limits.h"
+#include "supervisor/shell/http_token.h"
 #include "supervisor/shell/supervisor.h"
 
 namespace ts::shell {
@@ -103,6 +104,23 @@ api::Status Supervisor::view() const {
   status.goodput = core::goodput(accounts_, moment);
   status.accounts = accounts_;
   return status;
+}
+
+// Training does not depend on it: what goes wrong here is told, and it goes on without.
+void Supervisor::listen_on_tcp() {
+  const std::string& address = config_->http.listen;
+  if (address.empty()) return;
+  auto token = load_http_token(*state_directory_);
+  if (!token) {
+    tell(api::EventType::trouble, api::EventLevel::warn,
+         "Nobody may do more than look over TCP: " + token.error().message);
+  }
+  const auto listening = server_->listen_on_tcp(address, token ? std::move(*token) : std::string());
+  if (!listening) {
+    tell(api::EventType::trouble, api::EventLevel::warn,
+         "The control API is not served over TCP: " + listening.error().message +
+             " It is tried again when the supervisor is started again.");
+  }
 }
 
 boost::json::object Supervisor::status() {

@@ -99,10 +99,19 @@ void Supervisor::tell_incident(const IncidentReport& report, const std::string& 
 // The audit: who asked for what, whether it was done or not.
 void Supervisor::tell_request(const api::Peer& peer, const std::string& what, const std::string& refusal) {
   const bool accepted = refusal.empty();
+  boost::json::object details = to_details(peer);
+  details["request"] = what;
+  details["accepted"] = accepted;
   tell(EventType::request, accepted ? EventLevel::info : EventLevel::warn,
-       what + " (asked by process " + std::to_string(peer.pid) + " of user " + std::to_string(peer.uid) + ")" +
-           (accepted ? "" : ", refused: " + refusal),
-       {{"request", what}, {"pid", peer.pid}, {"uid", peer.uid}, {"accepted", accepted}});
+       what + " (asked by " + to_text(peer) + ")" + (accepted ? "" : ", refused: " + refusal), std::move(details));
+}
+
+// Over TCP everybody may knock as often as they like; the journal must not be washed out by it.
+void Supervisor::turned_away(const api::Peer& peer, const std::string& what) {
+  if (!turned_away_.take(now())) return;
+  tell_request(peer, escape_control(what),
+               std::string("the token was not presented.") +
+                   (turned_away_.is_used_up() ? " (More of these in this minute are not told.)" : ""));
 }
 
 Error Supervisor::refuse(const api::Peer& peer, const std::string& what, Error why) {
@@ -111,10 +120,12 @@ Error Supervisor::refuse(const api::Peer& peer, const std::string& what, Error w
 }
 
 void Supervisor::cut_off(const api::Peer& peer, const std::string& what, const std::string& place) {
+  boost::json::object details = to_details(peer);
+  details["place"] = place;
   tell(EventType::trouble, EventLevel::debug,
-       "Process " + std::to_string(peer.pid) + " of user " + std::to_string(peer.uid) + " was too slow to follow the " +
-           what + " and was cut off; it can go on after " + place + ".",
-       {{"pid", peer.pid}, {"uid", peer.uid}, {"place", place}});
+       "A reader was cut off: " + to_text(peer) + " was too slow to follow the " + what + "; it can go on after " +
+           place + ".",
+       std::move(details));
 }
 
 // A chatty worker must not fill the log: so many lines a minute are enough for a person. Trouble is told to everybody

@@ -61,6 +61,10 @@ class FakeBackend final : public Backend {
     co_return ts::api::output_after(output, since);
   }
   std::filesystem::path output_file() const override { return output; }
+  void turned_away(const Peer& peer, const std::string& what) override {
+    asked.push_back("turned away: " + what);
+    last_peer = peer;
+  }
   void cut_off(const Peer&, const std::string& what, const std::string& place) override {
     cut.push_back(what + " " + place);
   }
