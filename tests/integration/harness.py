@@ -67,6 +67,12 @@ def alive(pid):
         return False
 
 
+def free_port():
+    """A TCP port on loopback that nobody listens on just now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
 class Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 

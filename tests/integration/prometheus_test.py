@@ -11,12 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import unittest
 import urllib.parse
 
 sys.dont_write_bytecode = True
-from harness import ROOT, Connection, ProgramTest, main  # noqa: E402
+from harness import ROOT, Connection, ProgramTest, free_port, main  # noqa: E402
 
 DASHBOARD = ROOT / "docs/grafana-dashboard.json"
 ALERTS = ROOT / "docs/alerts.yaml"
@@ -58,50 +57,6 @@ def alert_queries():
             else:
                 folded.append(line.strip())
     return found
-
-
-class Forwarder:
-    """A TCP port on loopback in front of a unix socket."""
-
-    def __init__(self, path):
-        self.path = str(path)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    def serve(self, client):
-        with client, socket.socket(socket.AF_UNIX) as server:
-            try:
-                server.connect(self.path)
-            except OSError:
-                return
-            back = threading.Thread(target=self.copy, args=(server, client), daemon=True)
-            back.start()
-            self.copy(client, server)
-            back.join()
-
-    @staticmethod
-    def copy(source, sink):
-        try:
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join()
 
 
 class PrometheusTest(ProgramTest):
@@ -188,12 +143,9 @@ class Server(PrometheusTest):
         cls.server = require("prometheus")
 
     def scrape(self):
-        forwarder = Forwarder(self.state_folder() / "control.sock")
-        self.addCleanup(forwarder.close)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         config = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": [str(ALERTS)],
-                  "scrape_configs": [{"job_name": "trainer", "static_configs": [{"targets": [f"127.0.0.1:{forwarder.port}"]}]}]}
+                  "scrape_configs": [{"job_name": "trainer", "static_configs": [{"targets": [self.config["http"]["listen"]]}]}]}
         file = self.folder / "prometheus.json"
         file.write_text(json.dumps(config), encoding="utf-8")
         self.start(self.server, f"--config.file={file}", f"--storage.tsdb.path={self.folder / 'tsdb'}",
@@ -231,6 +183,7 @@ class Server(PrometheusTest):
         return found
 
     def test_every_query_of_the_dashboard_and_the_alerts_is_about_what_is_scraped(self):
+        self.configure(http={"listen": f"127.0.0.1:{free_port()}"})
         supervisor = self.supervise_an_eventful_run()
         self.scrape()
         self.names = set(self.ask("/api/v1/label/__name__/values")["data"])

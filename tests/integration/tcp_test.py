@@ -10,12 +10,7 @@ import socket
 import sys
 
 sys.dont_write_bytecode = True
-from harness import ProgramTest, main  # noqa: E402
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
+from harness import ProgramTest, free_port, main  # noqa: E402
 
 
 def tcp_listeners(pid):
