@@ -2,12 +2,14 @@
 """The supervisor runs for months: it keeps no descriptor, thread or zombie of what is over."""
 
 import os
+import pathlib
+import re
 import signal
 import time
 import sys
 
 sys.dont_write_bytecode = True
-from harness import Connection, ProgramTest, main  # noqa: E402
+from harness import PATIENCE, Connection, ProgramTest, main  # noqa: E402
 
 RESTARTS = 20
 REQUESTS = 300
@@ -57,6 +59,19 @@ class Leaks(ProgramTest):
                 self.rubbish(b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n")
         self.assertEqual(self.status()["state"], "running")
         self.settles_at(before)
+
+    def test_ten_thousand_status_calls(self):
+        for _ in range(1000):  # whatever is made once is made now
+            self.request("GET", "/v1/status")
+        before, memory = self.settled(), self.resident()
+        for _ in range(10_000):
+            self.assertEqual(self.request("GET", "/v1/status")[0], 200)
+        self.settles_at(before)
+        if PATIENCE == 1:  # sanitizers keep what was freed
+            self.assertLess(self.resident() - memory, 1 << 20, "bytes more than before")
+
+    def resident(self):
+        return int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{self.supervisor.pid}/status").read_text("ascii"))[1]) << 10
 
     def rubbish(self, data):
         """A client that sends this and goes away."""
