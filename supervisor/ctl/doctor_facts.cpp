@@ -21,6 +21,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "common/base/find_program.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/checkpoint/directory_lock.h"
@@ -113,14 +114,6 @@ void for_each_group(const std::string& file, Use&& use) {
       if (!group.has_relative_path()) return;
     }
   }
-}
-
-bool in_path(const std::string& program, const char* path) {
-  std::istringstream folders(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    if (::access((fs::path(folder) / program).c_str(), X_OK) == 0) return true;
-  }
-  return false;
 }
 
 std::optional<checkpoint::Sidecar> newest_sidecar(const config::Config& config) {
@@ -324,7 +317,7 @@ MachineFacts look_at_machine(const config::Config& config) {
   std::tm calendar{};
   ::gmtime_r(&now, &calendar);
   facts.year = calendar.tm_year + 1900;
-  facts.debugger = in_path("gdb", std::getenv("PATH")) || in_path("eu-stack", std::getenv("PATH"));
+  facts.debugger = find_program("gdb") || find_program("eu-stack");
   const std::string scope = read_small("/proc/sys/kernel/yama/ptrace_scope");
   if (!scope.empty() && ::geteuid() != 0) facts.ptrace_scope = std::atoi(scope.c_str());
   return facts;
@@ -338,11 +331,10 @@ WorkerFacts look_at_worker(const config::Config& config) {
   facts.program = facts.ours ? (fs::read_symlink("/proc/self/exe", error).parent_path() / "trainer").string()
                              : config.worker.command.front();
   if (facts.program.find('/') == std::string::npos) {
-    facts.found = facts.executable = in_path(facts.program, std::getenv("PATH"));
+    facts.found = facts.executable = find_program(facts.program).has_value();
   } else {
     facts.found = fs::exists(facts.program, error);
-    facts.executable = fs::is_regular_file(facts.program, error) &&
-                       ::faccessat(AT_FDCWD, facts.program.c_str(), X_OK, AT_EACCESS) == 0;
+    facts.executable = is_program(facts.program);
   }
   facts.data = config.data.path.string();
   const bool regular = fs::is_regular_file(config.data.path, error);

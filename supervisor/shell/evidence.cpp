@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "common/base/find_program.h"
 #include "common/base/text.h"
 #include "common/base/unique_fd.h"
 #include "supervisor/shell/host_facts.h"
@@ -242,19 +243,19 @@ Content Gathering::memory() {
 }
 
 Content Gathering::gpu() {
-  if (!find_tool("nvidia-smi")) return nothing("nvidia-smi is not installed");
+  if (!find_program("nvidia-smi")) return nothing("nvidia-smi is not installed");
   return tool({"nvidia-smi"});
 }
 
 Content Gathering::stacks() {
   const std::string pid = std::to_string(request_.worker.pid);
-  if (find_tool("gdb")) {
+  if (find_program("gdb")) {
     // Nothing is asked of a server, and no script is run that a library of the worker's brings along.
     return debugger({"gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-iex",
                      "set auto-load python-scripts off", "-p", pid, "-ex",
                      std::string("thread apply all bt ") + kFramesMax});
   }
-  if (find_tool("eu-stack")) return debugger({"eu-stack", "-n", kFramesMax, "-p", pid});
+  if (find_program("eu-stack")) return debugger({"eu-stack", "-n", kFramesMax, "-p", pid});
   return nothing("neither gdb nor eu-stack is installed (Debian: the packages gdb, elfutils)");
 }
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,11 +13,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <sstream>
 
+#include "common/base/find_program.h"
 #include "common/base/text.h"
 #include "common/base/unique_fd.h"
 #include "supervisor/shell/children.h"
+#include "supervisor/shell/start_program.h"
 
 namespace ts::shell {
 namespace {
@@ -60,43 +60,6 @@ std::string open_input(const std::string& text, UniqueFd& out) {
   return {};
 }
 
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  out.reserve(texts.size() + 1);
-  for (std::string& text : texts) out.push_back(text.data());
-  out.push_back(nullptr);
-  return out;
-}
-
-// What posix_spawn is told; freed with it.
-struct SpawnSettings {
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t attributes;
-
-  SpawnSettings(int input, int output) {
-    ::posix_spawn_file_actions_init(&files);
-    ::posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
-    ::posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
-    ::posix_spawn_file_actions_adddup2(&files, output, STDERR_FILENO);
-    // A tool that is given up may outlive us: it must not keep our locks and sockets open.
-    ::posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-    ::posix_spawnattr_init(&attributes);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    ::posix_spawnattr_setpgroup(&attributes, 0);
-    sigset_t signals;
-    sigemptyset(&signals);
-    ::posix_spawnattr_setsigmask(&attributes, &signals);
-    for (const int number : {SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD}) sigaddset(&signals, number);
-    ::posix_spawnattr_setsigdefault(&attributes, &signals);
-  }
-  ~SpawnSettings() {
-    ::posix_spawn_file_actions_destroy(&files);
-    ::posix_spawnattr_destroy(&attributes);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-};
-
 struct Started {
   pid_t pid = 0;
   UniqueFd pidfd;
@@ -117,14 +80,12 @@ std::string start(const std::string& program, std::vector<std::string> arguments
   out.output.reset(ends[0]);
   const UniqueFd output(ends[1]);
   ::fcntl(out.output.get(), F_SETFL, O_NONBLOCK);
-  const SpawnSettings settings(input.get(), output.get());
   std::vector<std::string> environment = environment_with(given.environment);
   int error = 0;
   const auto spawn = [&]() -> pid_t {
     pid_t pid = 0;
-    error = ::posix_spawn(&pid, program.c_str(), &settings.files, &settings.attributes, pointers_to(arguments).data(),
-                          pointers_to(environment).data());
-    return error == 0 ? pid : 0;
+    error = start_program(program, arguments, environment, {input.get(), output.get()}, pid);
+    return pid;
   };
   out.pid = children == nullptr ? spawn() : children->start(spawn);
   if (error != 0) return std::string("could not be started: ") + std::strerror(error);
@@ -187,25 +148,10 @@ std::string describe_end(const siginfo_t& info) {
 
 }  // namespace
 
-std::optional<std::string> find_tool(std::string_view name) {
-  if (name.find('/') != std::string_view::npos) {
-    std::string path(name);
-    return ::access(path.c_str(), X_OK) == 0 ? std::optional(std::move(path)) : std::nullopt;
-  }
-  const char* path = std::getenv("PATH");
-  std::istringstream directories(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path);
-  for (std::string directory; std::getline(directories, directory, ':');) {
-    if (!directory.starts_with('/')) continue;  // whatever lies in the working directory is no tool of the system
-    std::string candidate = directory + "/" + std::string(name);
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return std::nullopt;
-}
-
 ToolRun ToolRunner::run(const std::vector<std::string>& arguments, const ToolLimits& limits,
                         const std::stop_token& stop, const ToolInput& input) {
   reap_abandoned();
-  const auto program = find_tool(arguments.front());
+  const auto program = find_program(arguments.front());
   if (!program) return not_started("is not installed");
   Started tool;
   if (std::string why = start(*program, arguments, input, children_, tool); !why.empty())

@@ -1,14 +1,13 @@
 // Runs a program of the system for what it prints or does (a debugger, a hook): bounded in time and size, whatever the
 // program does.
 //
-// Not Boost.Process: its faults (worker_process.cpp names four) lie where this needs care most, and nothing
-// asynchronous is wanted here. posix_spawn is enough: a process group of its own, a given text or nothing as input, no
-// descriptor of ours, one pipe.
+// Not Boost.Process, since nothing asynchronous is wanted here: start_program is enough, with a given text or nothing
+// as input and one pipe.
 //
 // When its time is up the whole group is killed, grandchildren included, and the program is reaped. One that does not
 // even end then (it hangs in the kernel) is left and reaped at a later run or never: nobody waits for it.
 //
-// Sources: posix_spawn(3), pidfd_open(2), waitid(2) (WNOWAIT), setpgid(2).
+// Sources: pidfd_open(2), waitid(2) (WNOWAIT), setpgid(2).
 // Threading: one thread at a time. Ownership: refers to the registry of children, where one is given.
 #pragma once
 
@@ -17,10 +16,8 @@
 #include <chrono>
 #include <cstddef>
 #include <map>
-#include <optional>
 #include <stop_token>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace ts::shell {
@@ -41,9 +38,6 @@ struct ToolInput {
   std::string text{};                                               // on its standard input
   std::map<std::string, std::string> environment{{"LC_ALL", "C"}};  // messages in English, which evidence.cpp reads
 };
-
-// Where PATH has a program of this name, as execvp(3) looks; a name with a '/' is a path. Nothing when there is none.
-std::optional<std::string> find_tool(std::string_view name);
 
 class Children;
 

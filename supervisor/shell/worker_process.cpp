@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,17 +12,16 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <sstream>
 #include <utility>
 
-#include <boost/process/v2/posix/default_launcher.hpp>
 #include <boost/process/v2/process.hpp>
-#include <boost/process/v2/stdio.hpp>
 
+#include "common/base/find_program.h"
 #include "common/base/text.h"
 #include "common/base/unique_fd.h"
 #include "common/protocol/worker_contract.h"
 #include "supervisor/shell/lock_holder.h"
+#include "supervisor/shell/start_program.h"
 #include "supervisor/shell/stragglers.h"
 
 namespace ts::shell {
@@ -31,26 +29,27 @@ namespace {
 
 namespace process = boost::process::v2;
 
-constexpr unsigned kCloseRangeCloexec = 1U << 2;  // CLOSE_RANGE_CLOEXEC, Linux 5.11
+// Starts as Boost.Process's own launchers do, and returns what they return; but those fork, or have a vfork's child
+// call C++ on our own stack.
+struct Launcher {
+  std::vector<std::string>& environment;
+  StandardFiles files;
 
-// What every child starts with, whatever we did to ourselves. Runs between fork and exec.
-struct CleanChild {
-  template <class Launcher, class Path>
-  boost::system::error_code on_exec_setup(Launcher&, const Path&, const char* const*&) const {
-    ::setpgid(0, 0);
-    // Boost 1.81 means to close every other descriptor and misses those below its own pipe; ours are close-on-exec, but
-    // not what Asio accepts nor what our own parent left open.
-    ::syscall(SYS_close_range, 3U, ~0U, kCloseRangeCloexec);
-    sigset_t none;
-    sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    for (const int signal : {SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD}) ::signal(signal, SIG_DFL);
-    return {};
-  }
-  // The launcher would go on to exit(3) and run our own exit handlers in the child.
-  template <class Launcher, class Path>
-  void on_exec_error(Launcher&, const Path&, const char* const*&, const boost::system::error_code&) const {
-    ::_exit(127);
+  template <class Executor>
+  process::basic_process<Executor> operator()(const Executor& executor, boost::system::error_code& error,
+                                              const std::string& program, std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), program);
+    pid_t pid = 0;
+    error.assign(start_program(program, arguments, environment, files, pid), boost::system::system_category());
+    if (error) return process::basic_process<Executor>(executor);
+    try {
+      return process::basic_process<Executor>(executor, pid);
+    } catch (const boost::system::system_error& trouble) {  // nobody could watch it: no descriptor is left, say
+      ::kill(pid, SIGKILL);
+      ::waitpid(pid, nullptr, 0);
+      error = trouble.code();
+    }
+    return process::basic_process<Executor>(executor);
   }
 };
 
@@ -90,30 +89,13 @@ std::vector<std::string> child_environment(const std::map<std::string, std::stri
   return out;
 }
 
-Result<> can_be_run(const std::string& program) {
-  struct stat status {};
-  if (::stat(program.c_str(), &status) != 0 || ::access(program.c_str(), X_OK) != 0) {
-    return cannot_launch(ErrorKind::configuration, "look up", program,
-                         system_reason(errno) + "; build it, or set worker.command");
-  }
-  if (S_ISREG(status.st_mode)) return {};
-  return cannot_launch(ErrorKind::configuration, "look up", program,
-                       (S_ISDIR(status.st_mode) ? system_reason(EISDIR) : "it is no file") + "; set worker.command");
-}
-
-Result<std::string> find_program(const std::string& name) {
-  if (name.find('/') != std::string::npos) {
-    if (const auto good = can_be_run(name); !good) return good.error();
-    return name;
-  }
-  // As execvp(3) looks; Boost.Process's own search would need Boost.Filesystem linked in for this alone.
-  const char* path = std::getenv("PATH");
-  std::istringstream directories(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path);
-  for (std::string directory; std::getline(directories, directory, ':');) {
-    const std::string candidate = (directory.empty() ? "." : directory) + "/" + name;
-    if (can_be_run(candidate)) return candidate;
-  }
-  return cannot_launch(ErrorKind::configuration, "look up", name, "it is not in PATH; set worker.command");
+Result<std::string> find_worker(const std::string& name) {
+  if (auto program = find_program(name)) return std::move(*program);
+  const int reason = errno;
+  const bool is_path = name.find('/') != std::string::npos;
+  return cannot_launch(
+      ErrorKind::configuration, "look up", name,
+      is_path ? system_reason(reason) + "; build it, or set worker.command" : "it is not in PATH; set worker.command");
 }
 
 // What execve(2) means where its word alone misleads.
@@ -164,44 +146,36 @@ WorkerProcess::~WorkerProcess() {
 }
 
 Result<StartedWorker> StartedWorker::start(Children& children, const WorkerCommand& command) {
-  const auto program = find_program(command.arguments.front());
+  const auto program = find_worker(command.arguments.front());
   if (!program) return program.error();
   const UniqueFd log(
       ::open(command.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644));
   if (!log) {
     return cannot_launch(ErrorKind::cannot_write, "open log", command.log_file.string(), system_reason(errno));
   }
-  const std::vector<std::string> arguments(command.arguments.begin() + 1, command.arguments.end());
-  const std::vector<std::string> environment = child_environment(command.environment);
-  boost::system::error_code error;
-  process::posix::default_launcher launcher;
-  // Set directly: Boost 1.81's process_environment is not usable header-only (its on_setup is defined nowhere).
-  std::vector<const char*> environment_pointers;
-  for (const std::string& entry : environment) environment_pointers.push_back(entry.c_str());
-  environment_pointers.push_back(nullptr);
-  launcher.env = environment_pointers.data();
+  const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!nothing) return cannot_launch(ErrorKind::unavailable, "open", "/dev/null", system_reason(errno));
+  std::vector<std::string> environment = child_environment(command.environment);
   OomCounters oom = OomCounters::read();
-  // The launcher tells its context of the fork, which a context that another thread runs must not be told.
+  // Of its own: the loop's context is another thread's.
   asio::io_context own(1);
-  // By its executor: the overload for a context drops the error and throws it (Boost 1.81).
+  boost::system::error_code error;
+  process::basic_process<asio::io_context::executor_type> child(own.get_executor());
   // Kept from the first instant on: whoever waits for a tool on another thread reaps orphans there.
   const pid_t pid = children.start([&]() -> pid_t {
-    auto child = launcher(own.get_executor(), error, *program, arguments,
-                          process::process_stdio{nullptr, log.get(), log.get()}, CleanChild{});
-    if (error) return 0;
-    const pid_t started = child.id();
-    child.detach();
-    return started;
+    const Launcher launcher{environment, {nothing.get(), log.get()}};
+    child = launcher(own.get_executor(), error, *program, {command.arguments.begin() + 1, command.arguments.end()});
+    return error ? 0 : child.id();
   });
   if (error) {
-    if (launcher.pid <= 0) return cannot_launch(ErrorKind::unavailable, "fork", *program, error.message());
-    ::waitpid(launcher.pid, nullptr, 0);  // it ended without having been anybody
-    return cannot_launch(ErrorKind::unavailable, "exec", *program, exec_reason(error));
+    const bool none_started = error.value() == EAGAIN || error.value() == ENOMEM;
+    return cannot_launch(ErrorKind::unavailable, none_started ? "fork" : "exec", *program, exec_reason(error));
   }
   // The group with the number 1 or 0 is nobody's worker, and kill(-1) is everybody's end: nothing of that is ever kept.
   if (pid <= 1) return cannot_launch(ErrorKind::internal, "fork", *program, "the launcher named no process");
-  ::setpgid(pid, pid);  // whoever comes first, the child or we: from here on the group exists
   StartedWorker started(children, pid, std::move(oom));
+  child.detach();  // else it would be ended with this function
+  // One more: Boost 1.81 does not give away its own (its handle for pidfds lacks the native_handle that it promises).
   started.pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!started.pidfd_) {
     return make_error(ErrorKind::unavailable, "could not watch the worker: " + system_reason(errno) + ".");

@@ -124,13 +124,5 @@ TEST_F(Tool, EndsWhenItIsNotWantedAnyMore) {
   EXPECT_EQ(out.trouble, "was ended because the supervisor cannot wait for it");
 }
 
-TEST(FindingATool, LooksInPathAndNotInTheWorkingDirectory) {
-  const PathOfTools tools;
-  tools.add("tool", "true");
-  EXPECT_EQ(find_tool("tool"), (tools.directory() / "tool").string());
-  ::setenv("PATH", ":.:relative:/nowhere", 1);
-  EXPECT_FALSE(find_tool("tool"));
-}
-
 }  // namespace
 }  // namespace ts::shell
