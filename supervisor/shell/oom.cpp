@@ -12,6 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kV1File = "memory.oom_control";
+
 std::string read_whole(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
@@ -99,26 +101,34 @@ fs::path oom_counter_file(std::string_view cgroup, std::string_view mountinfo) {
   const auto group = membership(cgroup);
   const auto folder = group ? folder_of(*group, mountinfo) : std::nullopt;
   if (!folder) return {};
-  return (*folder / (group->v1 ? "memory.oom_control" : "memory.events")).lexically_normal();
+  return (*folder / (group->v1 ? kV1File : "memory.events")).lexically_normal();
+}
+
+// Every launch and every SIGKILL asks; the mounts are many, and whoever moves a running daemon to another group is
+// answered by the first one's counter.
+const fs::path& OomCounters::group_file() {
+  static const fs::path file = oom_counter_file(read_whole("/proc/self/cgroup"), read_whole("/proc/self/mountinfo"));
+  return file;
 }
 
 OomCounters OomCounters::read() {
   OomCounters counters;
-  counters.group_file_ = oom_counter_file(read_whole("/proc/self/cgroup"), read_whole("/proc/self/mountinfo"));
-  if (!counters.group_file_.empty()) counters.group_ = oom_kills_in(read_whole(counters.group_file_));
-  counters.machine_ = machine_kills();
+  if (!group_file().empty()) counters.group_ = oom_kills_in(read_whole(group_file()));
+  // Of v1 the kernel does not tell where a dead process was, so its group decides alone.
+  counters.group_alone_ = counters.group_ && group_file().filename() == kV1File;
+  if (!counters.group_alone_) counters.machine_ = machine_kills();
   return counters;
 }
 
 bool OomCounters::have_risen(pid_t worker) const {
   if (!group_) return rose(machine_, machine_kills());
-  if (rose(group_, oom_kills_in(read_whole(group_file_)))) return true;
-  // Of v1 the kernel does not tell any more where a dead process was.
+  if (rose(group_, oom_kills_in(read_whole(group_file())))) return true;
+  if (group_alone_) return false;
   const std::string where = read_whole("/proc/" + std::to_string(worker) + "/cgroup");
   const auto its = membership(where);
   const auto ours = membership(read_whole("/proc/self/cgroup"));
-  const bool moved = its && ours && !its->v1 && its->path != ours->path &&
-                     !its->path.starts_with(ours->path == "/" ? "/" : ours->path + "/");
+  const bool moved =
+      its && ours && its->path != ours->path && !its->path.starts_with(ours->path == "/" ? "/" : ours->path + "/");
   return moved && rose(machine_, machine_kills());
 }
 

@@ -35,8 +35,10 @@ class OomCounters {
   bool have_risen(pid_t worker) const;
 
  private:
-  std::filesystem::path group_file_;
+  static const std::filesystem::path& group_file();
+
   std::optional<std::uint64_t> group_;
+  bool group_alone_ = false;
   std::optional<std::uint64_t> machine_;
 };
 
