@@ -109,6 +109,11 @@ std::string shorten(std::string_view text, std::size_t bytes_max) {
   return std::string(text.substr(0, end)) + "…";
 }
 
+std::string as_clause(std::string sentence) {
+  if (sentence.ends_with('.')) sentence.pop_back();
+  return sentence;
+}
+
 std::string human_duration(std::chrono::milliseconds duration) {
   const auto ms = duration.count();
   if (ms < 0) {

@@ -25,6 +25,9 @@ std::string escape_line(std::string_view line);
 // At most `bytes_max` bytes of `text` and "…", never cutting a UTF-8 sequence in two.
 std::string shorten(std::string_view text, std::size_t bytes_max);
 
+// Without the full stop at its end, to be used within another sentence.
+std::string as_clause(std::string sentence);
+
 // Durations as people write them: "350ms", "12s", "4m 05s", "3h 07m", "2d 04h".
 std::string human_duration(std::chrono::milliseconds duration);
 

@@ -94,7 +94,7 @@ struct Restart {
   double backoff_factor = 2.0;                      // each wait is so many times the one before; 1 = constant
   double jitter = 0.25;                             // a wait varies at random by this fraction of itself, 0..1
   std::int64_t poison_after = 2;                    // deaths before an episode that quarantine a resume point
-  std::int64_t max_attempts_without_progress = 10;  // launches without an episode completed before giving up
+  std::int64_t max_attempts_without_progress = 10;  // launches in a row without a new episode, before giving up
   std::chrono::milliseconds cooldown{std::chrono::minutes{15}};  // a run given up is tried again after this long
   bool allow_fresh = false;                                      // may start from scratch when no checkpoint works
 

@@ -159,6 +159,7 @@ void Step::after_end(const Ending& ending) {
     return;
   }
   count_against_resume_point(ending);
+  note_attempt();
   incident(cause, what, last_words);
 }
 
@@ -187,6 +188,11 @@ void Step::record(Cause cause, const std::string& what, const std::string& decis
   act(RecordIncident{s().attempt, cause, what, decision});
 }
 
+// One is over, and whether it got the training any further.
+void Step::note_attempt() {
+  if (!s().fruitful) ++s().fruitless;
+}
+
 // An end that nobody asked for, and what follows from it.
 void Step::incident(Cause cause, const std::string& what, const std::string& last_words) {
   ++s().incidents;
@@ -201,10 +207,11 @@ void Step::incident(Cause cause, const std::string& what, const std::string& las
     act(SaveState{});
     return;
   }
-  const std::string in_a_row = std::to_string(s().incidents);
-  if (s().incidents > policy_.max_attempts_without_progress) {
+  const std::string fruitless = std::to_string(s().fruitless);
+  if (s().fruitless >= policy_.max_attempts_without_progress) {
     enter(Phase::fatal,
-          decide(in_a_row + " attempts in a row got no further; trying again in " + human_duration(policy_.cooldown)),
+          decide(fruitless + (s().fruitless == 1 ? " attempt" : " attempts in a row") +
+                 " got no further; trying again in " + human_duration(policy_.cooldown)),
           policy_.cooldown);
     act(SaveState{});
     return;
@@ -214,8 +221,8 @@ void Step::incident(Cause cause, const std::string& what, const std::string& las
     launch(decide("relaunching at once"));
     return;
   }
-  enter(Phase::backoff, decide(in_a_row + " in a row without progress, relaunching in " + human_duration(delay)),
-        delay);
+  const std::string why = s().fruitless == 0 ? "" : fruitless + " in a row without progress, ";
+  enter(Phase::backoff, decide(why + "relaunching in " + human_duration(delay)), delay);
   act(SaveState{});
 }
 
@@ -233,7 +240,7 @@ void Step::operator()(const DeadlinePassed&) {
       return escalate();
     case Phase::backoff: launch(attempt_name(s().attempt + 1) + ", after the wait"); return;
     case Phase::fatal:
-      s().incidents = 0;
+      s().incidents = s().fruitless = 0;
       launch(attempt_name(s().attempt + 1) + ", after the cooldown");
       return;
     case Phase::stopped:

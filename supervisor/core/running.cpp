@@ -46,7 +46,8 @@ Step::Advance Step::note_progress(const protocol::NotifyMessage& message) {
   if (message.episode) {
     if (*message.episode > s().high_water) {
       s().high_water = *message.episode;
-      s().incidents = 0;
+      s().incidents = s().fruitless = 0;
+      s().fruitful = true;
     }
     progress.episode = *message.episode;
   }

@@ -74,6 +74,7 @@ class Step {
   void rescue_before_leaving();
   void after_end(const Ending& ending);
   std::int64_t reached_goal() const;
+  void note_attempt();
   void count_against_resume_point(const Ending& ending);
   void record(Cause cause, const std::string& what, const std::string& decision);
   void incident(Cause cause, const std::string& what, const std::string& last_words = {});

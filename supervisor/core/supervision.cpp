@@ -25,6 +25,7 @@ void Step::launch(std::string reason) {
   s().snapshot = 0;
   s().stopped_outside = false;
   s().tells_progress = false;
+  s().fruitful = false;
   s().progress.resumed.reset();
   s().progress.total = 0;
   // Verifying large checkpoints on a slow disk may take its time, and is not judged: it is only said.
@@ -57,7 +58,7 @@ void Step::operator()(const StartRequested& event) {
     return;
   }
   if (event.by_operator) {
-    s().incidents = 0;
+    s().incidents = s().fruitless = 0;
     s().poison = {};
   }
   launch(attempt_name(s().attempt + 1) + ", because " + (event.why.empty() ? "it was asked for" : event.why));
@@ -82,7 +83,7 @@ void Step::operator()(const RestartRequested& event) {
   }
   s().desired = Desired::up;
   s().next_launch = event.from;
-  s().incidents = 0;
+  s().incidents = s().fruitless = 0;
   if (event.from.kind != LaunchFrom::Kind::newest) s().finished_total = 0;
   if (event.from.kind == LaunchFrom::Kind::fresh) s().restarts.clear();  // they are of the run that ends here
   s().poison = {};
@@ -151,7 +152,9 @@ void Step::operator()(const LaunchRefused& event) {
     act(SaveState{});
     return;
   }
-  incident(event.cause, event.why);
+  // No attempt was made where what the worker before left in memory finds no room: that may take as long as it does.
+  if (s().unsaved == 0) note_attempt();
+  incident(event.cause, as_clause(event.why));
 }
 
 void Step::operator()(const WorkerSpawned& event) {
@@ -171,7 +174,8 @@ void Step::operator()(const WorkerSpawned& event) {
 
 void Step::operator()(const SpawnFailed& event) {
   if (s().phase != Phase::starting || s().has_process() || event.attempt != s().attempt) return;
-  incident(Cause::exec_failed, event.why);
+  note_attempt();
+  incident(Cause::exec_failed, as_clause(event.why));
 }
 
 void Step::operator()(const WorkerAdopted& event) {

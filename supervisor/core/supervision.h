@@ -143,6 +143,8 @@ struct State {
   Cause stop_cause = Cause::asked;  // why we are ending it
   std::int64_t high_water = 0;      // the most episodes that this run has ever completed
   std::int64_t incidents = 0;       // in a row, without the high-water mark rising between them
+  std::int64_t fruitless = 0;       // attempts of those that raised it no further either
+  bool fruitful = false;            // this attempt has raised it
   Clocks clocks;                    // of a worker that runs
   LearnedGaps learned;              // what is normal for this run
   bool tells_progress = false;      // this attempt has told how far it is, and can be held to getting further

@@ -152,8 +152,7 @@ Rescue rescue_snapshot(const HeldSnapshot& held, const std::string& run_id, cons
                        const checkpoint::Directory& directory, checkpoint::StoreWriter& writer) {
   const std::string snapshot = "the snapshot of episode " + std::to_string(held.notice.episode);
   const auto give_up = [&](Rescue::Outcome outcome, const Error& error) {
-    const bool stopped = error.message.ends_with('.');
-    return Rescue{outcome, snapshot + " was not rescued: " + error.message + (stopped ? "" : "."), std::nullopt};
+    return Rescue{outcome, snapshot + " was not rescued: " + as_clause(error.message) + ".", std::nullopt};
   };
   const auto begun = std::chrono::steady_clock::now();
   const auto sidecar = make_sidecar(held, run_id, config);

@@ -59,6 +59,7 @@ std::string to_json(const Memory& memory) {
   out["reason"] = escape_control(state.reason);
   out["attempt"] = state.attempt;
   out["incidents"] = state.incidents;
+  out["attempts_without_progress"] = state.fruitless;
   out["high_water"] = state.high_water;
   out["restarts"] = std::move(restarts);
   json::object gaps;
@@ -116,6 +117,7 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name) {
   state.tells_progress = bool_member(*object, "tells_progress").value_or(false);
   state.attempt = number("attempt");
   state.incidents = number("incidents");
+  state.fruitless = number("attempts_without_progress");
   state.high_water = number("high_water");
   state.goal = number("goal");
   state.finished_total = number("finished_total");

@@ -145,9 +145,7 @@ void Supervisor::perform(const core::RescueSnapshot& action) {
       refresh_facts();
       tell(api::EventType::rescue, still_held ? api::EventLevel::warn : api::EventLevel::debug, rescue->sentence,
            {{"outcome", outcome_name(rescue->outcome)}});
-      std::string what = rescue->sentence;
-      if (what.ends_with('.')) what.pop_back();
-      post(core::RescueSettled{attempt, std::move(what), still_held});
+      post(core::RescueSettled{attempt, as_clause(rescue->sentence), still_held});
     });
   });
 }

@@ -164,7 +164,7 @@ class LeftBehind(Processes):
 class Commands(Processes):
     def fails(self, command, *sentences, cause="exec_failed"):
         self.configure(worker={"command": [str(word) for word in command]}, supervisor={"heartbeat_timeout": "0s"},
-                       restart={"max_attempts_without_progress": 1, "cooldown": "10m"})
+                       restart={"max_attempts_without_progress": 2, "cooldown": "10m"})
         supervisor = self.supervise()
         status = self.in_state("fatal")
         self.assertEqual(status["restarts"], {cause: 2})

@@ -80,6 +80,12 @@ TEST(Shorten, CutsNoCharacterInTwo) {
   EXPECT_EQ(shorten("\x80\x80\x80", 2), "…");
 }
 
+TEST(AsClause, LosesItsFullStopAndNothingElse) {
+  EXPECT_EQ(as_clause("It is full. Free some space."), "It is full. Free some space");
+  EXPECT_EQ(as_clause("it is full"), "it is full");
+  EXPECT_EQ(as_clause(""), "");
+}
+
 TEST(HumanDuration, IsHowPeopleWriteIt) {
   const struct {
     std::chrono::milliseconds duration;

@@ -65,7 +65,7 @@ TEST(ACrashLoopAfterAnyHistory, IsGivenUpWithinTheBudget) {
     }
     ASSERT_EQ(world.trouble(), "") << "seed " << seed;
     ASSERT_EQ(world.state().phase, Phase::fatal) << "seed " << seed;
-    EXPECT_LE(world.spawned() - world.supervisors() - before, policy.max_attempts_without_progress + 2)
+    EXPECT_LE(world.spawned() - world.supervisors() - before, policy.max_attempts_without_progress + 1)
         << "seed " << seed;
   }
 }
@@ -108,7 +108,7 @@ TEST(ACrashLoopWithoutEnd, CostsABoundedNumberOfLaunchesForEachCooldown) {
   ASSERT_EQ(world.trouble(), "");
   const auto rounds = (world.now() - begun) / policy.cooldown + 1;
   EXPECT_GT(rounds, 10);
-  EXPECT_LE(world.spawned() - world.supervisors(), rounds * (policy.max_attempts_without_progress + 1));
+  EXPECT_LE(world.spawned() - world.supervisors(), rounds * policy.max_attempts_without_progress);
 }
 
 }  // namespace

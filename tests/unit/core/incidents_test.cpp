@@ -53,7 +53,7 @@ TEST(ConfigurationAndData, AreNotTriedAgainByThemselves) {
 
 TEST(IncidentsInARow, WaitLongerAndLongerWithinTheirBounds) {
   Scenario s;
-  s.policy.max_attempts_without_progress = 30;
+  s.policy.max_attempts_without_progress = 31;
   s.trains().dies_of(11);
   EXPECT_EQ(s.state.phase, Phase::starting);
   double grown = 1000;
@@ -84,7 +84,7 @@ TEST(TheWaits, AreTheSameForTheSameHistory) {
     }
   }
   EXPECT_EQ(first, second);
-  EXPECT_EQ(first.size(), 9U);
+  EXPECT_EQ(first.size(), 8U);
 }
 
 // P10: a crash loop ends, loudly, and the end is not the end of all trying.
@@ -101,10 +101,10 @@ TEST(ACrashLoop, IsGivenUpAfterItsBudgetAndTakenUpAgainAfterTheCooldown) {
     }
     ASSERT_LT(launches, 100);
   }
-  EXPECT_EQ(launches, 11);
+  EXPECT_EQ(launches, s.policy.max_attempts_without_progress);
   EXPECT_EQ(s.wait(), s.policy.cooldown);
-  EXPECT_TRUE(s.says("11 attempts in a row"));  // P11
-  EXPECT_EQ(s.state.restarts.at(Cause::crash), 11);
+  EXPECT_TRUE(s.says("10 attempts in a row got no further"));  // P11
+  EXPECT_EQ(s.state.restarts.at(Cause::crash), 10);
   s.overdue();
   EXPECT_EQ(s.state.phase, Phase::starting);
   EXPECT_EQ(s.state.incidents, 0);  // with a budget of its own
@@ -132,6 +132,51 @@ TEST(EpisodesThatWereCompletedBefore, AreNoProgress) {
     s.dies_of(11);
   }
   EXPECT_EQ(s.state.phase, Phase::fatal);
+}
+
+// One that got further and died is no attempt without progress, and neither is a wait.
+TEST(AnAttemptWithoutProgress, IsOneThatRanAndGotNoFurther) {
+  Scenario s;
+  s.policy.max_attempts_without_progress = 2;
+  s.trains(10).completes(11).dies_of(11).launched(11).ready().dies_of(11);
+  EXPECT_EQ(s.state.phase, Phase::backoff);
+  EXPECT_TRUE(s.says("; 1 in a row without progress, relaunching in"));
+  s.overdue().launched(11).ready().dies_of(11);
+  EXPECT_EQ(s.state.phase, Phase::fatal);
+  EXPECT_TRUE(s.says("2 attempts in a row got no further"));
+  Scenario first;
+  first.policy.max_attempts_without_progress = 1;
+  first.trains(10).dies_of(11);
+  EXPECT_EQ(first.state.phase, Phase::fatal);
+  EXPECT_TRUE(first.says("1 attempt got no further"));
+}
+
+TEST(ALaunchThatWaitsForRoomForARescue, IsNoAttemptHoweverLongItTakes) {
+  Scenario s;
+  s.trains(10).announces(12).dies_of(9).not_rescued();
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(s.state.phase, Phase::starting);
+    s.feed(LaunchRefused{s.state.attempt, Cause::cannot_save, false, "the disk is full."});
+    ASSERT_EQ(s.state.phase, Phase::backoff) << i;
+    EXPECT_LE(s.wait(), 2 * s.policy.backoff_max);
+    s.overdue();
+  }
+  EXPECT_EQ(s.state.fruitless, 0);
+  s.launched(12);
+  EXPECT_EQ(s.state.unsaved, 0);
+  Scenario other;  // nothing is held: then it is the launch that does not succeed
+  other.trains(10).dies_of(9);
+  for (int i = 0; i < 100 && other.state.phase != Phase::fatal; ++i) {
+    if (other.state.phase == Phase::backoff) other.overdue();
+    other.feed(LaunchRefused{other.state.attempt, Cause::cannot_save, false, "the disk is full."});
+  }
+  EXPECT_EQ(other.state.phase, Phase::fatal);
+}
+
+TEST(TheReasonOfALaunchThatFailed, IsOneSentence) {
+  Scenario s;
+  s.start().prepared().feed(SpawnFailed{1, "it is not in PATH; set worker.command."});
+  EXPECT_TRUE(s.says("set worker.command (exec_failed); relaunching at once")) << s.state.reason;
 }
 
 TEST(GoingBack, BeginsTheHistoryOfProgressAnew) {
@@ -176,15 +221,6 @@ TEST(AWorkerThatExitsBeforeItIsReady, HasNotFinishedWhateverItSays) {
   EXPECT_EQ(s.state.last_cause, Cause::error_exit);
   EXPECT_EQ(s.state.finished_total, 0);
   EXPECT_TRUE(s.says("before it was ready"));
-}
-
-TEST(ABudgetOfOne, IsOneRelaunch) {
-  Scenario s;
-  s.policy.max_attempts_without_progress = 1;
-  s.trains().dies_of(11);
-  EXPECT_EQ(s.state.phase, Phase::starting);
-  s.launched().dies_of(11);
-  EXPECT_EQ(s.state.phase, Phase::fatal);
 }
 
 }  // namespace

@@ -143,7 +143,8 @@ inline std::string broken(const State& before, const Event& event, const Transit
   }
   if (after.attempt < before.attempt) return "the attempts go backwards";
   if (after.incidents < before.incidents && after.incidents != 0) return "incidents are forgotten one by one";
-  if (after.incidents > before.incidents && after.incidents > policy.max_attempts_without_progress &&
+  if (after.fruitless > after.incidents) return "attempts without progress that did not end";
+  if (after.fruitless > before.fruitless && after.fruitless >= policy.max_attempts_without_progress &&
       after.phase != Phase::fatal) {
     return "the budget was overrun (P10)";
   }

@@ -180,7 +180,7 @@ TEST(RestartFrom, IsNoReasonToCrashForEver) {
       if (hangs) s.overdue();
       s.dies_of(hangs ? 15 : 11);
     }
-    EXPECT_EQ(launches, 11);
+    EXPECT_EQ(launches, s.policy.max_attempts_without_progress);
     EXPECT_EQ(s.overdue().preparing_from(), (LaunchFrom{LaunchFrom::Kind::selector, "ep200"}));
   }
 }

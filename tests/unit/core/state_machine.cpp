@@ -221,7 +221,7 @@ std::vector<Shown> states_without_a_worker() {
       {"Backoff", "The second incident in a row.",
        [](Scenario& s) { s.trains(250).dies_of(11).launched(250).dies_of(11); }},
       {"Finished", "The worker said that the training is done.", [](Scenario& s) { s.trains(250).exits(0); }},
-      {"Fatal: until the cooldown is over", "Too many incidents in a row without progress.",
+      {"Fatal: until the cooldown is over", "Too many attempts in a row without progress.",
        [](Scenario& s) {
          s.trains(250);
          while (s.state.phase != Phase::fatal) {

@@ -184,9 +184,9 @@ std::string causes_chapter() {
          std::to_string(policy.poison_after) +
          " ends in a row that speak\nagainst the resume point condemn it (`restart.poison_after`): it is set aside and "
          "the "
-         "next older one is tried. More than " +
+         "next older one is tried. " +
          std::to_string(policy.max_attempts_without_progress) +
-         "\nincidents in a row without progress (`restart.max_attempts_without_progress`) are fatal until the cooldown "
+         "\nattempts in a row without progress (`restart.max_attempts_without_progress`) are fatal until the cooldown "
          "is "
          "over.\n\n" +
          table(rows);

@@ -76,7 +76,7 @@ std::vector<Named> every_state(const Policy& policy) {
   add("fatal for good", [](Scenario& s) { s.trains().exits(78); });
   add("refused for good", [](Scenario& s) { s.start().feed(LaunchRefused{4, Cause::bad_data, true, "no"}); });
   add("cooling down", [](Scenario& s) {
-    s.policy.max_attempts_without_progress = 1;
+    s.policy.max_attempts_without_progress = 2;
     s.trains().dies_of(11).launched().dies_of(11);
     s.policy.max_attempts_without_progress = 10;
   });

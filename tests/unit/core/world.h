@@ -145,6 +145,7 @@ class World {
     State next;
     next.attempt = memory_.attempt;
     next.incidents = memory_.incidents;
+    next.fruitless = memory_.fruitless;
     next.high_water = memory_.high_water;
     next.restarts = memory_.restarts;
     next.finished_total = memory_.finished_total;

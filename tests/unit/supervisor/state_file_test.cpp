@@ -24,6 +24,7 @@ Memory full_memory() {
   memory.state.reason = "attempt 7 is training: \"so\" it \\ says\n";
   memory.state.attempt = 7;
   memory.state.incidents = 2;
+  memory.state.fruitless = 1;
   memory.state.restarts = {{core::Cause::crash, 3}, {core::Cause::heartbeat_lost, 1}};
   memory.state.finished_total = 300;
   memory.state.goal = 400;
@@ -44,6 +45,7 @@ void expect_same(const Memory& a, const Memory& b) {
   EXPECT_EQ(a.worker, b.worker);
   EXPECT_EQ(a.state.attempt, b.state.attempt);
   EXPECT_EQ(a.state.incidents, b.state.incidents);
+  EXPECT_EQ(a.state.fruitless, b.state.fruitless);
   EXPECT_EQ(a.state.restarts, b.state.restarts);
   EXPECT_EQ(a.state.finished_total, b.state.finished_total);
   EXPECT_EQ(a.state.goal, b.state.goal);
