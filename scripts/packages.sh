@@ -10,12 +10,12 @@ TRAINING_PACKAGES=(
   g++ cmake ninja-build pkg-config
   libtorch-dev libopenblas0-pthread  # without OpenBLAS, Debian's libtorch uses the reference BLAS: 40 times slower
   libboost1.81-dev libboost-json1.81-dev
-  libyaml-cpp-dev libspdlog-dev libcli11-dev libsystemd-dev libxxhash-dev libdeflate-dev
+  libyaml-cpp-dev libspdlog-dev libcli11-dev libxxhash-dev libdeflate-dev
 )
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
   libgtest-dev xxhash python3 python3-torch strace e2fsprogs xfsprogs btrfs-progs git elfutils
-  python3-sdnotify python3-systemd  # sd_notify clients of others
+  libsystemd-dev python3-sdnotify python3-systemd  # sd_notify clients of others
   python3-yaml python3-jsonschema   # answers of the control API against docs/openapi.yaml
   systemd-container dpkg-dev file   # a systemd of our own, and the package that is installed there
   qemu-system-x86                   # a machine whose power is cut
@@ -55,10 +55,10 @@ require_debian() {
     "Install these with the system's own package manager:" \
     "  a C++20 compiler, CMake 3.25 or newer, Ninja, pkg-config" \
     "  libtorch 1.13 or newer, OpenBLAS, Boost 1.$BOOST_MINOR or newer with Boost.JSON" \
-    "  yaml-cpp, spdlog, CLI11, libsystemd, xxHash, libdeflate" \
+    "  yaml-cpp, spdlog, CLI11, xxHash, libdeflate" \
     "  for the tests also: GoogleTest, xxhsum, Python 3 with PyTorch, strace, e2fsprogs, xfsprogs, btrfs-progs, git," \
-    "    elfutils (eu-stack), Python's sdnotify, systemd, yaml and jsonschema modules, systemd-nspawn, dpkg-shlibdeps," \
-    "    QEMU for x86" \
+    "    elfutils (eu-stack), Python's sdnotify, systemd, yaml and jsonschema modules, libsystemd, systemd-nspawn," \
+    "    dpkg-shlibdeps, QEMU for x86" \
     "Then run it again like this: TS_SKIP_INSTALL=1 $TS_COMMAND" \
     "A library in an unusual place is found by way of CMAKE_PREFIX_PATH."
 }

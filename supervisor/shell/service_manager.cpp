@@ -1,10 +1,10 @@
 #include "supervisor/shell/service_manager.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-
-#include <systemd/sd-daemon.h>
 
 #include "common/base/text.h"
 #include "common/protocol/worker_contract.h"
@@ -22,14 +22,6 @@ constexpr std::size_t kStatusBytesMax = 1000;      // of a datagram of 4096 with
 constexpr std::chrono::microseconds kFeedingMin{1000};
 constexpr std::chrono::hours kFeedingMax{1};
 
-// Half of what the manager allows, as sd_watchdog_enabled(3) recommends; zero when there is no watchdog.
-std::chrono::microseconds feeding_interval() {
-  std::uint64_t allowed_us = 0;
-  if (::sd_watchdog_enabled(0, &allowed_us) <= 0) return std::chrono::microseconds::zero();
-  const auto longest = static_cast<std::uint64_t>(std::chrono::microseconds(kFeedingMax).count());
-  return std::max(kFeedingMin, std::chrono::microseconds(std::min(allowed_us / 2, longest)));
-}
-
 }  // namespace
 
 std::optional<core::Instant> wait_until(const core::State& state) {
@@ -38,9 +30,18 @@ std::optional<core::Instant> wait_until(const core::State& state) {
   return state.has_process() ? until : std::min<core::Instant>(until, state.since + kRescueMax);
 }
 
+std::chrono::microseconds feeding_interval(const char* watchdog_usec, const char* watchdog_pid, pid_t self) {
+  const auto allowed = watchdog_usec == nullptr ? std::nullopt : parse_plain_integer(watchdog_usec);
+  const bool for_another = watchdog_pid != nullptr && parse_plain_integer(watchdog_pid) != self;
+  if (!allowed || *allowed <= 0 || for_another) return std::chrono::microseconds::zero();
+  return std::clamp(std::chrono::microseconds(*allowed / 2), kFeedingMin, std::chrono::microseconds(kFeedingMax));
+}
+
 ServiceManager::ServiceManager(asio::io_context& io)
     : sender_(std::getenv(protocol::kEnvNotifySocket)), timer_(io), watchdog_(io) {
-  if (present()) feeding_interval_ = feeding_interval();
+  if (!present()) return;
+  feeding_interval_ =
+      feeding_interval(std::getenv(protocol::kEnvWatchdogUsec), std::getenv(protocol::kEnvWatchdogPid), ::getpid());
 }
 
 void ServiceManager::ready() {

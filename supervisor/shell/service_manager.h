@@ -11,6 +11,8 @@
 // Threading: the io_context's thread. Errors: none.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <optional>
 #include <string>
@@ -25,6 +27,10 @@ namespace ts::shell {
 // How long the manager should be asked to wait from now on for a daemon that is leaving; nothing while it is not, or
 // has no worker to wait for and nothing of a dead one to save. Pure.
 std::optional<core::Instant> wait_until(const core::State& state);
+
+// Between two feedings of our own watchdog: half of what the manager allows, as sd_watchdog_enabled(3) recommends; zero
+// when there is none, or it is for another process. By these values of the environment, or null. Pure.
+std::chrono::microseconds feeding_interval(const char* watchdog_usec, const char* watchdog_pid, pid_t self);
 
 class ServiceManager {
  public:

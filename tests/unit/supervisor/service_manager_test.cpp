@@ -29,6 +29,21 @@ TEST(TheServiceManager, IsNotAskedToWaitWhenTheWorkerAloneIsStopped) {
   EXPECT_FALSE(wait_until(state));
 }
 
+// As sd_watchdog_enabled(3) reads them.
+TEST(TheWatchdog, IsFedTwiceAsOftenAsAskedAndOnlyWhereItIsOurs) {
+  using std::chrono::microseconds;
+  EXPECT_EQ(feeding_interval("30000000", nullptr, 42), microseconds{15'000'000});
+  EXPECT_EQ(feeding_interval("30000000", "42", 42), microseconds{15'000'000});
+  EXPECT_EQ(feeding_interval("1", "42", 42), microseconds{1000});
+  EXPECT_EQ(feeding_interval("9223372036854775807", "42", 42), std::chrono::hours{1});
+  for (const char* pid : {"41", "", "x", "-42"})
+    EXPECT_EQ(feeding_interval("30000000", pid, 42), microseconds{0}) << pid;
+  for (const char* usec : {"0", "-5", "", "x", "5s", "99999999999999999999"}) {
+    EXPECT_EQ(feeding_interval(usec, "42", 42), microseconds{0}) << usec;
+  }
+  EXPECT_EQ(feeding_interval(nullptr, "42", 42), microseconds{0});
+}
+
 TEST(TheServiceManager, IsNotAskedToWaitWithoutAWorker) {
   core::State state = leaving();
   state.pid = 0;
