@@ -21,7 +21,13 @@ constexpr mode_t kDirectoryMode = 0755;
 constexpr std::size_t kWriteBytesMax = std::size_t{8} << 20;     // after each, the device may begin
 constexpr std::size_t kReadPieceBytes = std::size_t{256} << 10;  // stays in the cache between reading and digesting
 
-std::string_view advice_for(int error) {
+bool only_reads(std::string_view verb) {
+  return verb == "read" || verb == "list" || verb == "open the directory";
+}
+
+std::string_view advice_for(std::string_view verb, int error) {
+  const bool denied = error == EACCES || error == EPERM;
+  if (denied && only_reads(verb)) return "; ask as a user who may read it, such as the one who trains";
   switch (error) {
     case ENOSPC: return "; free some space on this file system";
     case EDQUOT: return "; the quota is used up: remove something, or have it raised";
@@ -66,7 +72,7 @@ Error Directory::failure(std::string_view verb, std::string_view name, int negat
   const int error = -negative_errno;
   const ErrorKind kind = error == ENOENT ? ErrorKind::not_found : ErrorKind::cannot_write;
   return make_error(kind, "could not " + std::string(verb) + " " + path_of(name) + ": " + std::strerror(error) +
-                              std::string(advice_for(error)) + ".");
+                              std::string(advice_for(verb, error)) + ".");
 }
 
 Directory::Directory(std::filesystem::path path, UniqueFd fd, FileSystem& fs)

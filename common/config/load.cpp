@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <initializer_list>
 #include <optional>
+#include <span>
 #include <system_error>
 
 #include "common/base/text.h"
@@ -46,13 +49,23 @@ class TreeReader {
  public:
   explicit TreeReader(Problems& problems) : problems_(problems) {}
 
+  // Whether the keys that decide where the control socket is were understood; after read().
+  bool knows_socket() const {
+    constexpr std::array<std::string_view, 5> kDeciding = {"checkpoints", "checkpoints.directory", "supervisor",
+                                                           "supervisor.state_directory", "supervisor.control_socket"};
+    return !misspelt_ && std::none_of(kDeciding.begin(), kDeciding.end(),
+                                      [&](std::string_view key) { return given_.broken.contains(key); });
+  }
+
   ConfigFile read(const Node& root) {
     if (root.kind == Node::Kind::map) {
       for (std::size_t i = 0; i < std::min(root.keys.size(), root.items.size()); ++i) {
         read_section(root.keys[i], root.items[i]);
       }
-    } else if (root.kind != Node::Kind::nothing && root.kind != Node::Kind::unusable) {
-      problems_.add(root.place, "a configuration is made of sections with keys, like \"training: {episodes: 300}\"");
+    } else if (root.kind != Node::Kind::nothing) {
+      misspelt_ = true;
+      if (root.kind != Node::Kind::unusable)
+        problems_.add(root.place, "a configuration is made of sections with keys, like \"training: {episodes: 300}\"");
     }
     check_relations(config_, given_, problems_);
     return {config_, given_.places};
@@ -60,9 +73,13 @@ class TreeReader {
 
  private:
   void read_section(const Node& name, const Node& value) {
-    if (name.kind != Node::Kind::text) return;  // complained about already
+    if (name.kind != Node::Kind::text) {  // complained about already
+      misspelt_ = true;
+      return;
+    }
     const auto& sections = section_names();
     if (std::find(sections.begin(), sections.end(), name.text) == sections.end()) {
+      may_mean(name.text, {"checkpoints", "supervisor", "directory", "state_directory", "control_socket"});
       return problems_.add(name.place, unknown_section(name.text));
     }
     if (is_repeated(name, name.text, "section " + quote(name.text))) return;
@@ -79,9 +96,15 @@ class TreeReader {
   }
 
   void read_key(const std::string& section, const Node& name, const Node& value) {
-    if (name.kind != Node::Kind::text) return;  // complained about already
+    if (name.kind != Node::Kind::text) {  // complained about already
+      misspelt_ = true;
+      return;
+    }
     const Key* const key = find_key(section, name.text);
-    if (key == nullptr) return problems_.add(name.place, unknown_key(section, name.text));
+    if (key == nullptr) {
+      may_mean(name.text, {"directory", "state_directory", "control_socket"});
+      return problems_.add(name.place, unknown_key(section, name.text));
+    }
     const std::string full_name = key->full_name();
     if (is_repeated(name, full_name, full_name)) return;
     if (has_unusable(value)) {
@@ -99,9 +122,14 @@ class TreeReader {
   bool is_repeated(const Node& name, const std::string& full_name, const std::string& called) {
     const auto [first, is_new] = given_.places.emplace(full_name, name.place);
     if (is_new) return false;
+    may_mean(name.text, {"checkpoints", "supervisor", "directory", "state_directory", "control_socket"});
     problems_.add(name.place,
                   called + " is given twice, first on line " + std::to_string(first->second.line) + "; keep one");
     return true;
+  }
+
+  void may_mean(std::string_view name, std::initializer_list<std::string_view> deciding) {
+    if (nearest_name(name, std::span(deciding.begin(), deciding.size()))) misspelt_ = true;
   }
 
   static std::string unknown_section(const std::string& name) {
@@ -132,6 +160,7 @@ class TreeReader {
   Problems& problems_;
   Config config_;
   Given given_;
+  bool misspelt_ = false;  // what may have been meant to decide the socket
 };
 
 class FileDescriptor {
@@ -206,6 +235,18 @@ Result<ConfigFile> parse_config(std::string_view yaml, std::string_view file_nam
   if (const auto root = parse_yaml(yaml, problems)) file = TreeReader(problems).read(*root);
   if (!problems.empty()) return make_error(ErrorKind::configuration, problems.report(file_name));
   return file;
+}
+
+std::optional<std::filesystem::path> control_socket_in(const std::filesystem::path& path) {
+  const Result<std::string> text = read_file(path);
+  if (!text) return std::nullopt;
+  Problems problems;
+  const auto root = parse_yaml(*text, problems);
+  if (!root) return std::nullopt;
+  TreeReader reader(problems);
+  const ConfigFile file = reader.read(*root);
+  if (!reader.knows_socket()) return std::nullopt;
+  return resolved_control_socket(file.config);
 }
 
 std::vector<KeyDescription> known_keys() {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,11 @@ Result<Config> load_config(const std::filesystem::path& path);
 
 // The same, with the place of each key that it gives.
 Result<ConfigFile> load_config_file(const std::filesystem::path& path);
+
+// The control socket that the file names, whatever else is wrong in it: a supervisor that runs already has not read
+// that yet, and whoever edits the file still has to reach it. Nothing where what decides the socket cannot be read, or
+// may hide behind a misspelt name.
+std::optional<std::filesystem::path> control_socket_in(const std::filesystem::path& path);
 
 // The same for a text that is already here. Pure; `file_name` is for the sentences.
 Result<ConfigFile> parse_config(std::string_view yaml, std::string_view file_name);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -24,7 +25,9 @@ inline void say(const std::string& text) {
   std::fputs((text + "\n").c_str(), stdout);
 }
 
+// What was said before it stays before it, also where both go into one file.
 inline Exit complain(const std::string& sentence, Exit status) {
+  std::fflush(stdout);
   std::fprintf(stderr, "supervisorctl: %s\n", sentence.c_str());
   return status;
 }
@@ -51,6 +54,14 @@ inline std::string detail_in(const HttpReply& reply) {
            std::string(api::kVersion) + ".)";
   }
   return out;
+}
+
+// Why there is nothing to look at in the directory of the checkpoints.
+inline Error no_models(const std::filesystem::path& directory, const Error& error) {
+  if (error.kind != ErrorKind::not_found) return error;
+  return make_error(error.kind, "there is no directory " + escape_control(directory.string()) +
+                                    ", so nothing has been trained here yet; or the training has another "
+                                    "configuration than this: go to where it runs, or name it with --config.");
 }
 
 }  // namespace ts::ctl

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -19,7 +20,7 @@
 namespace ts::ctl {
 
 struct Arguments {
-  std::string config_file = "config/config.yaml";
+  std::string config_file;
   bool config_given = false;
   std::string socket;
   bool json = false;
@@ -42,6 +43,10 @@ inline std::optional<std::string> given(const std::string& text) {
   return text.empty() ? std::nullopt : std::optional<std::string>(text);
 }
 
+// The configuration that is meant where none is named: that of the training here or, where there is none, that of the
+// machine's service. Pure but for what `there` does.
+std::string default_config_file(const std::function<bool(const std::string&)>& there);
+
 Result<config::Config> load(const Arguments& arguments);
 
 // A socket that --socket or, unless --config is given, TRAINER_SUPERVISOR_SOCKET names.
@@ -55,7 +60,8 @@ inline std::optional<std::filesystem::path> named_path(const Arguments& argument
   return named ? std::optional(named->path) : std::nullopt;
 }
 
-// That one, else the configuration's, else the system's.
+// That one, else the configuration's, else the system's. A configuration with errors is complained about, and the
+// supervisor asked all the same where it says for sure on which socket: that one runs on with what it read before.
 Result<Client> find_client(const Arguments& arguments);
 
 template <class Command>

@@ -12,6 +12,7 @@
 #include "common/checkpoint/pins.h"
 #include "common/checkpoint/store.h"
 #include "common/checkpoint/store_writer.h"
+#include "supervisor/ctl/answers.h"
 #include "supervisor/ctl/commands.h"
 #include "supervisor/ctl/documents.h"
 #include "supervisor/ctl/render.h"
@@ -26,14 +27,12 @@ using checkpoint::Store;
 using checkpoint::Verified;
 
 Exit complain(const Error& error, Exit status) {
-  std::fprintf(stderr, "supervisorctl: %s\n", error.message.c_str());
-  return status;
+  return ctl::complain(error.message, status);
 }
 
 // For a selector that names nothing usable.
 Exit refuse(const Error& error, const Store& store) {
-  std::fprintf(stderr, "supervisorctl: %s (%s)\n", error.message.c_str(), store.list_usable().c_str());
-  return Exit::usage;
+  return ctl::complain(error.message + " (" + store.list_usable() + ")", Exit::usage);
 }
 
 void say(const json::object& document, bool as_json, const std::string& text) {
@@ -43,7 +42,7 @@ void say(const json::object& document, bool as_json, const std::string& text) {
 template <class Command>
 Exit with_store(const config::Config& config, Store::Contents contents, Command&& command) {
   const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::no);
-  if (!directory) return complain(directory.error(), Exit::failed);
+  if (!directory) return complain(no_models(config.checkpoints.directory, directory.error()), Exit::failed);
   return command(Store(*directory, contents));
 }
 
@@ -219,7 +218,7 @@ Exit release_checkpoint(const config::Config& config, const std::string& selecto
                     Exit::usage);
   }
   const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::no);
-  if (!directory) return complain(directory.error(), Exit::failed);
+  if (!directory) return complain(no_models(config.checkpoints.directory, directory.error()), Exit::failed);
   auto lock = checkpoint::DirectoryLock::acquire(*directory, "supervisorctl");
   if (!lock) {
     const bool held = lock.error().kind == ErrorKind::locked;

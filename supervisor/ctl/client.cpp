@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -17,6 +18,7 @@
 #include <boost/beast/http.hpp>
 
 #include "common/base/text.h"
+#include "supervisor/ctl/sockets.h"
 
 namespace ts::ctl {
 namespace {
@@ -45,11 +47,12 @@ std::string who_may(const std::string& socket) {
   struct stat status {};
   if (::stat(socket.c_str(), &status) != 0) return "Ask as the user who runs it, or as a member of its group.";
   const std::string group = name_of_group(status.st_gid);
+  // Whoever is made a member of root's group gets far more than this socket.
+  const bool worth_joining = (status.st_mode & S_IWGRP) != 0 && status.st_gid != 0;
   return "It belongs to the user " + name_of_user(status.st_uid) + " and the group " + group +
          ": ask as that user, or " +
-         ((status.st_mode & S_IWGRP) != 0
-              ? "become a member of that group (sudo usermod -aG " + group + " \"$USER\", then log in again)."
-              : "with sudo.");
+         (worth_joining ? "become a member of that group (sudo usermod -aG " + group + " \"$USER\", then log in again)."
+                        : "with sudo.");
 }
 
 Error no_daemon(const std::string& socket, const std::string& origin, const boost::system::error_code& error) {
@@ -57,10 +60,20 @@ Error no_daemon(const std::string& socket, const std::string& origin, const boos
   if (error.value() == EACCES || error.value() == EPERM) {
     return make_error(ErrorKind::unavailable, "you may not ask the supervisor on " + where + ". " + who_may(socket));
   }
+  const std::string how = "./run_training.sh or systemctl start trainer-supervisor";
+  const std::string nobody = "no supervisor answers on " + where + ": " + error.message() + ". ";
+  // One that was started before its configuration named another place runs on, and a second beside it is not wanted.
+  std::vector<std::string> others;
+  for (const std::string& other : control_sockets_here(socket)) others.push_back(escape_control(other));
+  if (!others.empty()) {
+    return make_error(ErrorKind::unavailable,
+                      nobody + "But one listens on " + join(others, ", and one on ") +
+                          ": if that is the one, because the configuration has changed since it was started, ask it "
+                          "with --socket " +
+                          others.front() + ". Else start one with " + how + ".");
+  }
   return make_error(ErrorKind::unavailable,
-                    "no supervisor answers on " + where + ": " + error.message() +
-                        ". Start one with ./run_training.sh or systemctl start trainer-supervisor, or say with "
-                        "--config or --socket where it is.");
+                    nobody + "Start one with " + how + ", or say with --config or --socket where it is.");
 }
 
 // One operation to its end. Only asynchronous ones have time limits.

@@ -1,9 +1,12 @@
 #include "supervisor/ctl/command_line.h"
 
 #include <cstdio>
+#include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "common/base/text.h"
@@ -15,24 +18,31 @@ namespace {
 
 constexpr const char* kPurpose = "ask the training supervisor, tell it what to do, and look at checkpoints";
 
+constexpr const char* kExitStatuses =
+    "Exit status: 0 done; 1 refused, or it went wrong; 2 usage, or a selector that names nothing usable; 3 nothing "
+    "runs "
+    "(status); 4 no supervisor answers; 5 it took too long.";
+
 cli::ManPage page() {
-  return {"supervisorctl",
-          1,
-          kPurpose,
-          api::kVersion,
-          {{"EXIT STATUS",
-            "  0  done\n  1  refused, or it went wrong\n  2  usage, or a selector that names nothing usable\n"
-            "  3  nothing runs (status)\n  4  no supervisor answers\n  5  it took too long"},
-           {"SELECTORS",
-            "  latest   the newest valid checkpoint of this run\n  best     the best model so far\n"
-            "  ep200    the one of that episode\n  FILE.pt  that file"},
-           {"ENVIRONMENT",
-            "TRAINER_SUPERVISOR_SOCKET: the control socket, where neither --socket nor --config is given.\n\n"
-            "NO_COLOR: no colour, whatever its value."},
-           {"FILES",
-            "config/config.yaml: the configuration that tells where socket and checkpoints are, unless --config names "
-            "another.\n\n/run/trainer-supervisor/control.sock: the service's socket, where there is no such file."}},
-          {"trainer-supervisor(8)", "trainer(1)", "trainer-supervisor.yaml(5)"}};
+  return {
+      "supervisorctl",
+      1,
+      kPurpose,
+      api::kVersion,
+      {{"EXIT STATUS",
+        "  0  done\n  1  refused, or it went wrong\n  2  usage, or a selector that names nothing usable\n"
+        "  3  nothing runs: stopped, finished or given up (status)\n  4  no supervisor answers\n  5  it took too long"},
+       {"SELECTORS",
+        "  latest   the newest valid checkpoint of this run\n  best     the best model so far\n"
+        "  ep200    the one of that episode\n  FILE.pt  that file"},
+       {"ENVIRONMENT",
+        "TRAINER_SUPERVISOR_SOCKET: the control socket, where neither --socket nor --config is given.\n\n"
+        "NO_COLOR: no colour, whatever its value."},
+       {"FILES",
+        "config/config.yaml: the configuration that tells where socket and checkpoints are, unless --config names "
+        "another.\n\n/etc/trainer-supervisor/config.yaml: the service's, which counts where there is no such file "
+        "here.\n\n/run/trainer-supervisor/control.sock: the service's socket, where neither is there."}},
+      {"trainer-supervisor(8)", "trainer(1)", "trainer-supervisor.yaml(5)"}};
 }
 
 // The verbs as a parser, and which parser is which verb.
@@ -45,10 +55,11 @@ class Parser {
     app_.set_version_flag("--version", api::kVersion);
     config_ = app_.add_option("--config", arguments.config_file, "Configuration that the supervisor runs with")
                   ->type_name("FILE")
-                  ->capture_default_str();
+                  ->default_str("config/config.yaml, else the service's");
     app_.add_option("--socket", arguments.socket, "Control socket of the supervisor (default: from the configuration)")
         ->type_name("FILE");
     cli::add_man_page(app_, page());
+    app_.footer(kExitStatuses);
     for (const Verb& verb : verbs()) add(verb, arguments);
     auto* completion = app_.add_subcommand("completion", "Print the script that completes this in a shell.");
     completion->add_option("shell", shell_, "Which")->type_name("bash|zsh|fish")->required();
@@ -107,28 +118,60 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& ca
   return nearest ? "; did you mean " + *nearest + "?" : ".";
 }
 
+// "supervisorctl checkpoints show"
+std::string full_name(const CLI::App& app) {
+  const CLI::App* parent = app.get_parent();
+  return parent == nullptr ? app.get_name() : full_name(*parent) + " " + app.get_name();
+}
+
+// A verb of these that has a verb of its own with this name: "checkpoints release" for release.
+std::optional<std::string> nested(const std::vector<const CLI::App*>& verbs, const std::string& word) {
+  for (const CLI::App* verb : verbs) {
+    const auto found = verb->get_subcommands([&](const CLI::App* inner) { return inner->get_name() == word; });
+    if (!found.empty()) return verb->get_name() + " " + word;
+  }
+  return std::nullopt;
+}
+
+// A word that could not be placed, and what may have been meant.
+std::string out_of_place(const CLI::App& at, const std::string& word) {
+  const std::vector<const CLI::App*> under = at.get_subcommands([](const CLI::App*) { return true; });
+  const std::string shown = escape_control(word);
+  std::vector<std::string> candidates;
+  if (word.size() > 1 && word.front() == '-') {
+    for (const CLI::Option* option : at.get_options()) {
+      for (const std::string& known : option->get_lnames()) candidates.push_back("--" + known);
+    }
+    return "there is no option " + shown + suggestion(word, candidates);
+  }
+  if (under.empty()) {
+    const bool has_from = at.get_option_no_throw("--from") != nullptr;
+    return shown + " is one word too many" + (has_from ? "; did you mean --from " + shown + "?" : ".");
+  }
+  if (const auto inner = nested(under, word)) return "there is no verb " + shown + "; did you mean " + *inner + "?";
+  for (const CLI::App* verb : under) candidates.push_back(verb->get_name());
+  return "there is no verb " + shown + suggestion(word, candidates);
+}
+
+// The first word that has to be given and is not.
+const CLI::Option* missing_word(const CLI::App& at) {
+  for (const CLI::Option* option : at.get_options()) {
+    if (option->get_positional() && option->get_required() && option->count() == 0) return option;
+  }
+  return nullptr;
+}
+
 // What is wrong with a command line, and where help is.
 std::string what_is_wrong(const Parser& parser, const CLI::App& root, const CLI::ParseError& error) {
   const CLI::App& at = parser.chosen();
-  const bool is_root = &at == &root;
-  const std::string name = is_root ? "supervisorctl" : "supervisorctl " + at.get_display_name();
-  const std::string help = " " + name + " --help says what there is.";
-  const std::vector<const CLI::App*> under = at.get_subcommands([](const CLI::App*) { return true; });
-  for (const std::string& word : root.remaining(true)) {
-    std::vector<std::string> candidates;
-    const bool is_option = word.size() > 1 && word.front() == '-';
-    if (!is_option) {
-      for (const CLI::App* verb : under) candidates.push_back(verb->get_name());
-    } else {
-      for (const CLI::Option* option : at.get_options()) {
-        for (const std::string& known : option->get_lnames()) candidates.push_back("--" + known);
-      }
-    }
-    if (!is_option && candidates.empty()) return escape_control(word) + " is one word too many." + help;
-    return std::string(is_option ? "there is no option " : "there is no verb ") + escape_control(word) +
-           suggestion(word, candidates) + help;
+  const std::string help = " " + full_name(at) + " --help says what there is.";
+  const std::vector<std::string> left = root.remaining(true);
+  if (!left.empty()) return out_of_place(at, left.front()) + help;
+  const bool required = error.get_name() == "RequiredError";
+  if (const CLI::Option* missing = missing_word(at); required && missing != nullptr) {
+    return "a word is missing, " + missing->get_type_name() + ": " + missing->get_description() + "." + help;
   }
-  if (!under.empty() && at.get_require_subcommand_min() > 0) return "a verb is missing." + help;
+  if (required && at.get_require_subcommand_min() > 0) return "a verb is missing." + help;
   return escape_control(error.what()) + "." + help;
 }
 
@@ -140,10 +183,18 @@ int run_command_line(int argc, const char* const* argv) {
   try {
     parser.app().parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return parser.app().exit(error);
+    // Help on what does not exist would be help on something else.
+    const bool is_help = error.get_exit_code() == 0;
+    if (is_help && parser.app().remaining(true).empty()) return parser.app().exit(error);
     return static_cast<int>(complain(what_is_wrong(parser, parser.app(), error), Exit::usage));
   }
   arguments.config_given = parser.config_given();
+  if (!arguments.config_given) {
+    arguments.config_file = default_config_file([](const std::string& file) {
+      std::error_code ignored;
+      return std::filesystem::exists(file, ignored);
+    });
+  }
   const Verb* verb = parser.verb();
   if (verb != nullptr) return static_cast<int>(verb->run(arguments));
   const auto script = cli::completion(parser.app(), parser.shell());

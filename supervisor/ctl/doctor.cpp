@@ -247,10 +247,10 @@ Exit run_doctor(const std::filesystem::path& config_file, const std::optional<st
             [&] { return doctor::judge_directory(doctor::look_at_directory("logs", config.logging.directory)); });
     bounded("worker", "the worker and its data", [&] { return doctor::judge_worker(doctor::look_at_worker(config)); });
   }
-  if (known || socket) {
-    const auto where = socket.value_or(config::resolved_control_socket(config));
-    bounded("supervisor", where.string(), [&] { return doctor::judge_supervisor(doctor::look_at_supervisor(where)); });
-  }
+  bounded("supervisor", "the supervisor", [&] {
+    const auto where = socket ? socket : config::control_socket_in(config_file);
+    return where ? doctor::judge_supervisor(doctor::look_at_supervisor(*where)) : Findings();
+  });
   bounded("machine", "the machine", [&] { return doctor::judge_machine(doctor::look_at_machine(config)); });
   std::fputs((as_json ? pretty_json(doctor::to_document(findings)) : doctor::render(findings)).c_str(), stdout);
   return doctor::has_problem(findings) ? Exit::failed : Exit::ok;

@@ -1,4 +1,8 @@
 // supervisorctl events.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
 #include <string>
 
@@ -30,8 +34,12 @@ Exit show_journal(const Error& no_daemon, const Result<config::Config>& config, 
   const auto directory =
       checkpoint::Directory::open(config::resolved_state_directory(*config), checkpoint::Directory::Create::no);
   if (!directory) return complain(no_daemon);
-  std::fprintf(stderr, "supervisorctl: no supervisor answers; this is from %s\n",
-               directory->path_of(api::journal_file_name(0)).c_str());
+  const std::string file = api::journal_file_name(0);
+  if (::faccessat(directory->fd(), file.c_str(), R_OK, AT_EACCESS) != 0 && errno == EACCES) {
+    return complain(make_error(no_daemon.kind, no_daemon.message + " And " + directory->path_of(file) +
+                                                   ", where the events are too, is not yours to read."));
+  }
+  complain(no_daemon.message + " What follows is from " + directory->path_of(file) + ".", Exit::ok);
   const api::EventPage page = api::read_events(*directory, {std::nullopt, options.count});
   for (const auto& event : page.events) {
     const auto parsed = parse_json(event->json, "an event", api::kEventBytesMax);

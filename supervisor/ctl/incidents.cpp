@@ -7,6 +7,7 @@
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "supervisor/api/incidents.h"
+#include "supervisor/ctl/answers.h"
 
 namespace ts::ctl {
 namespace {
@@ -44,9 +45,7 @@ Result<json::object> fetch(const IncidentSource& source, const std::string& targ
 }
 
 Exit complain(const Error& error, Exit not_found) {
-  std::fprintf(stderr, "supervisorctl: %s\n", error.message.c_str());
-  if (error.kind == ErrorKind::not_found) return not_found;
-  return error.kind == ErrorKind::unavailable ? Exit::no_daemon : Exit::failed;
+  return error.kind == ErrorKind::not_found ? ctl::complain(error.message, not_found) : ctl::complain(error);
 }
 
 }  // namespace
@@ -71,7 +70,7 @@ Exit show_incident(const IncidentSource& source, const std::string& selector, bo
                               [&](const auto& directory) { return api::incident_document(directory, selector); });
   if (!document) return complain(document.error(), Exit::usage);
   std::fputs((as_json ? pretty_json(*document) : render_incident(*document, system_clock::now())).c_str(), stdout);
-  return Exit::ok;
+  return object_member(*document, "report") != nullptr ? Exit::ok : Exit::failed;
 }
 
 }  // namespace ts::ctl

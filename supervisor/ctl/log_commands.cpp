@@ -64,8 +64,7 @@ Exit show_file(const Error& no_daemon, const Result<config::Config>& config, con
   const auto page = api::newest_output(file, std::max<std::size_t>(1, options.count));
   if (!page) return complain(page.error());
   if (page->place == api::OutputPlace{}) return complain(no_daemon);
-  std::fprintf(stderr, "supervisorctl: no supervisor answers; this is from %s\n",
-               escape_control(file.string()).c_str());
+  complain(no_daemon.message + " What follows is from " + escape_control(file.string()) + ".", Exit::ok);
   Printer printer(options.as_json);
   for (const api::OutputLine& line : page->lines) {
     if (options.count > 0) printer.print({{"text", line.text}, {"end", line.ended}});

@@ -17,6 +17,7 @@
 #include "common/base/text.h"
 #include "common/checkpoint/directory.h"
 #include "common/checkpoint/history.h"
+#include "supervisor/ctl/answers.h"
 #include "supervisor/ctl/columns.h"
 #include "supervisor/ctl/commands.h"
 #include "supervisor/ctl/plot.h"
@@ -33,15 +34,10 @@ constexpr std::size_t kHeightMax = 16;
 constexpr std::size_t kHeightMin = 5;
 constexpr std::size_t kBesidePlot = 5;  // lines: the title, the axis, the best, the prompt
 
-Exit complain(const std::string& sentence, Exit status) {
-  std::fprintf(stderr, "supervisorctl: %s\n", sentence.c_str());
-  return status;
-}
-
 Result<History> read_history(const std::filesystem::path& path) {
   using checkpoint::Directory;
   const auto directory = Directory::open(path, Directory::Create::no);
-  if (!directory) return directory.error();
+  if (!directory) return no_models(path, directory.error());
   const auto file = directory->read_file(std::string(checkpoint::kHistoryFile), checkpoint::kHistoryBytesMax);
   const bool missing = !file && file.error().kind == ErrorKind::not_found;
   if (!file && !missing) return file.error();

@@ -20,6 +20,7 @@ namespace json = boost::json;
 using std::chrono::system_clock;
 
 constexpr std::size_t kIndent = 17;
+constexpr std::int64_t kSigKill = 9;
 
 std::string text_of(const json::object& object, std::string_view key) {
   return escape_control(string_member(object, key).value_or(""));
@@ -99,6 +100,22 @@ std::string cause_in_words(std::string_view name) {
   return "The worker ended";
 }
 
+// No program sends itself a SIGKILL in an error of its own.
+std::string cause_in_words(const json::object& report) {
+  const std::string cause = string_member(report, "cause").value_or("");
+  const json::object* exit = object_member(report, "exit");
+  const bool killed = exit != nullptr && integer_member(*exit, "signal") == kSigKill;
+  if (killed && core::parse_cause(cause) == core::Cause::crash) {
+    return "The worker was killed (SIGKILL) by somebody, or by the system; it did not fail by itself";
+  }
+  return cause_in_words(cause);
+}
+
+// Whether the worker had ever told anything: one that speaks no protocol of ours has told of no episode either.
+bool had_told(const json::object& report) {
+  return number_member(report, "last_heard_s") || integer_member(report, "episode").value_or(0) > 0;
+}
+
 std::string noticed_in_words(const json::object& report) {
   const std::string by = string_member(report, "detected_by").value_or("");
   std::string out;
@@ -156,6 +173,7 @@ std::string exit_in_words(const json::object& report) {
 
 std::string lost_in_words(const json::object& report) {
   const auto lost = integer_member(report, "lost_episodes");
+  if (!had_told(report)) return "Not known: it had told of no episode.";
   const std::string reached =
       "It had completed episode " + std::to_string(integer_member(report, "episode").value_or(0)) + ".";
   if (!lost) return "Not known yet: the training has not gone on since, as far as is on record. " + reached;
@@ -169,7 +187,7 @@ std::string done_in_words(const json::object& report) {
   std::string out = decision.empty() ? "Nothing yet, as far as is on record." : sentence(decision);
   const auto resumed = integer_member(report, "resumed_from");
   if (resumed && *resumed > 0) out += " The next attempt went on from episode " + std::to_string(*resumed) + ".";
-  if (resumed && *resumed <= 0) out += " The next attempt began at the beginning.";
+  if (resumed && *resumed <= 0) out += " The next attempt was given no checkpoint to go on from.";
   if (!resumed) out += " No attempt has begun after it, as far as is on record.";
   return out;
 }
@@ -227,9 +245,11 @@ std::string evidence_lines(const json::object& document, const json::object* rep
   return out;
 }
 
-std::string log_lines(const json::object& document) {
+std::string log_lines(const json::object& document, bool readable) {
   const json::value* lines = document.if_contains("log_tail");
-  if (lines == nullptr || !lines->is_array()) return paragraph("Its last words:", "None are on record.");
+  if (lines == nullptr || !lines->is_array()) {
+    return paragraph("Its last words:", readable ? "None are on record." : "None that can be read.");
+  }
   if (lines->get_array().empty()) return paragraph("Its last words:", "It had printed nothing.");
   std::string out = "Its last words:\n";
   for (const json::value& line : lines->get_array()) {
@@ -257,7 +277,7 @@ std::string render_incidents(const json::object& document, system_clock::time_po
     std::string done = text_of(incident, "decision");
     if (done.empty()) done = "nothing yet";
     if (resumed)
-      done += *resumed > 0 ? "; went on from episode " + std::to_string(*resumed) : "; began at the beginning";
+      done += *resumed > 0 ? "; went on from episode " + std::to_string(*resumed) : "; went on without a checkpoint";
     if (const auto problem = string_member(incident, "problem")) done = "unreadable: " + escape_control(*problem);
     rows.push_back({text_of(incident, "id"), moment(string_member(incident, "time").value_or(""), now, true),
                     text_of(incident, "cause"), number("episode"), number("lost_episodes"), shorten(done, 200)});
@@ -277,7 +297,7 @@ std::string render_incident(const json::object& document, system_clock::time_poi
                                            " What lies beside it may tell more.");
   } else {
     const std::string what = sentence(text_of(*report, "what"));
-    out += paragraph("What happened:", cause_in_words(string_member(*report, "cause").value_or("")) + ". " +
+    out += paragraph("What happened:", cause_in_words(*report) + ". " +
                                            (what.empty() ? "" : "In the supervisor's words: " + what + " ") +
                                            exit_in_words(*report));
     const std::string phase = text_of(*report, "phase");
@@ -291,7 +311,7 @@ std::string render_incident(const json::object& document, system_clock::time_poi
     out += paragraph("What was lost:", lost_in_words(*report));
     out += paragraph("What was done:", done_in_words(*report));
   }
-  return out + evidence_lines(document, report) + log_lines(document);
+  return out + evidence_lines(document, report) + log_lines(document, report != nullptr);
 }
 
 }  // namespace ts::ctl

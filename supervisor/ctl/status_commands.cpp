@@ -74,7 +74,7 @@ Exit wait_until(const Client& client, const std::string& text, std::chrono::seco
         return Exit::ok;
       }
       if (awaited == Awaited::never)
-        return complain("not " + escape_control(text) + " any more; " + last, Exit::failed);
+        return complain("waiting for " + escape_control(text) + " is in vain: " + last + ".", Exit::failed);
       if (first)
         std::fprintf(stderr, "supervisorctl: %s; waiting until %s.\n", last.c_str(), escape_control(text).c_str());
     } else if (last.empty() || status.error().kind != ErrorKind::unavailable) {

@@ -14,11 +14,23 @@ void json_flag(CLI::App& verb, Arguments& arguments) {
   verb.add_flag("--json", arguments.json, "As JSON (format 1)");
 }
 
+// CLI11's own refusal does not say what is wanted.
+CLI::Validator seconds(std::int64_t least, std::int64_t most) {
+  return CLI::Validator(
+      [least, most](std::string& text) {
+        const auto number = parse_plain_integer(text);
+        if (number && *number >= least && *number <= most) return std::string();
+        return escape_control(text) + " is no whole number of seconds from " + std::to_string(least) + " to " +
+               std::to_string(most);
+      },
+      "");
+}
+
 void waiting(CLI::App& verb, Arguments& arguments) {
   verb.add_flag("--no-wait", arguments.no_wait, "Return as soon as it is accepted");
   verb.add_option("--timeout", arguments.timeout_s, "How long to wait for the result")
       ->type_name("SECONDS")
-      ->check(CLI::Range(1, 86400))
+      ->check(seconds(1, 86400))
       ->capture_default_str();
 }
 
@@ -43,11 +55,8 @@ void incident_list(CLI::App& verb, Arguments& arguments) {
 template <class Command>
 Exit with_incidents(const Arguments& arguments, Command&& command) {
   std::optional<std::filesystem::path> state_directory;
-  const bool there = arguments.config_given || std::filesystem::exists(arguments.config_file);
-  if (there && !named_socket(arguments)) {
-    const auto config = load(arguments);
-    if (!config) return complain(config.error().message, Exit::usage);
-    state_directory = config::resolved_state_directory(*config);
+  if (!named_socket(arguments)) {
+    if (const auto config = load(arguments)) state_directory = config::resolved_state_directory(*config);
   }
   return with_client(arguments, [&](const Client& client) { return command(IncidentSource{client, state_directory}); });
 }
@@ -70,7 +79,10 @@ Exit of_one(const Arguments& arguments) {
 }
 
 constexpr Verb kVerbs[] = {
-    {"status", "What it is doing, and why.\nExit status 3 when nothing runs.",
+    {"status",
+     "What it is doing, and why.\nExit status 0 while it is up or about to be (starting, running, stopping, backoff), "
+     "3 when it is stopped, "
+     "finished or fatal, 4 when no supervisor answers.",
      "supervisorctl status\nsupervisorctl status --watch",
      [](CLI::App& verb, Arguments& arguments) {
        auto* json = verb.add_flag("--json", arguments.json, "As JSON (format 1)");
@@ -118,7 +130,7 @@ constexpr Verb kVerbs[] = {
            ->required();
        verb.add_option("--timeout", arguments.patience_s, "At most so long; 0: for ever")
            ->type_name("SECONDS")
-           ->check(CLI::Range(0, 86400 * 365));
+           ->check(seconds(0, 86400 * 365));
      },
      [](const Arguments& arguments) {
        return with_client(arguments, [&](const Client& client) {
@@ -220,7 +232,8 @@ constexpr Verb kVerbs[] = {
      "supervisorctl incidents", incident_list, incidents},
     {"incidents list", "A line for each, the newest first (the default).", "supervisorctl incidents list -n 5",
      incident_list, incidents},
-    {"incidents show", "The story of one.", "supervisorctl incidents show latest",
+    {"incidents show", "The story of one.\nExit status 1 when its report cannot be read.",
+     "supervisorctl incidents show latest",
      [](CLI::App& verb, Arguments& arguments) {
        verb.add_option("id", arguments.selector, "Its id or the beginning of it, its attempt's number, or latest")
            ->type_name("latest|ID|N")
@@ -239,7 +252,8 @@ constexpr Verb kVerbs[] = {
      }},
     {"config", "The configuration file; needs no supervisor.", "supervisorctl config check", nullptr, nullptr},
     {"config check",
-     "Whether it is right, what each value is and where it came from, and what differs from the running one.",
+     "Whether it is right, what each value is and where it came from, and what differs from the running one.\nExit "
+     "status 2 when it is not right.",
      "supervisorctl --config /etc/trainer-supervisor/config.yaml config check", json_flag,
      [](const Arguments& arguments) {
        return check_config(arguments.config_file, named_path(arguments), arguments.json);

@@ -132,6 +132,13 @@ class WrongUse(CommandLineTest):
                                 ((), "supervisorctl --help"), (("config",), "supervisorctl config --help"),
                                 (("qqqqq",), "there is no verb qqqqq."), (("st\x1b[2J",), "there is no verb st\\x1b[2J"),
                                 (("restart", "--from"), "supervisorctl restart --help"),
+                                (("restart", "ep200"), "did you mean --from ep200? supervisorctl restart --help"),
+                                (("checkpoints", "show"), "latest|best|epN|FILE: Which one. supervisorctl checkpoints show --help"),
+                                (("checkpoints", "diff", "ep1"), "latest|best|epN|FILE: The other."),
+                                (("release", "ep10"), "there is no verb release; did you mean checkpoints release?"),
+                                (("release", "--help"), "did you mean checkpoints release?"),
+                                (("status", "now", "--help"), "one word too many"),
+                                (("--socket",), "--socket"), (("wait", "--until", "stopped", "--timeout", "10m"), "10m is no whole number of seconds"),
                                 (("stop", "--timeout", "x"), "supervisorctl stop --help"),
                                 (("wait", "--until", "later"), "episode=N")):
             said = self.ask(USAGE, *arguments)
@@ -154,6 +161,121 @@ class WrongUse(CommandLineTest):
                       asked.stderr)
 
 
+class EditedConfiguration(CommandLineTest):
+    """Whoever has just edited the configuration still reaches the supervisor that runs with what it was before."""
+
+    def test_p7_a_mistake_in_it_locks_nobody_out(self):
+        supervisor = self.supervise()
+        worker = self.running_worker()
+        good = self.config_file.read_text(encoding="utf-8")
+        self.config_file.write_text(good.replace("100000", '"many"'), encoding="utf-8")
+        said = self.ask(OK, "status")
+        self.assertIn("training.episodes must be", said)
+        self.assertIn("goes on with what it read before; asking it on models/.supervisor/control.sock", said)
+        self.assertRegex(said, r"(?m)^running for ")
+        self.assertIn("and nothing was changed", self.ask(USAGE, "reload"))
+        self.assertRegex(self.ask(FAILED, "doctor"), "a supervisor answers on models/.supervisor/control.sock: running")
+        self.ask(OK, "incidents")
+        self.assertEqual(self.worker(), worker)
+
+        # Where the mistake may hide the socket, nobody is asked by guess.
+        for text in (good.replace("{", '{"checkpoint": {"directory": "m"}, ', 1), "training: {episodes: ["):
+            self.config_file.write_text(text, encoding="utf-8")
+            self.assertIn("try --socket models/.supervisor/control.sock", self.ask(USAGE, "stop"))
+        self.assertEqual(self.worker(), worker)
+        self.ask(OK, "--socket", "models/.supervisor/control.sock", "stop")
+        self.end(supervisor)
+
+    def test_p4_another_directory_in_it_does_not_make_a_second_run(self):
+        supervisor = self.supervise()
+        self.running_worker()
+        self.configure(checkpoints={"directory": "elsewhere"})
+        said = self.ask(NO_DAEMON, "reload")
+        self.assertIn("no supervisor answers on elsewhere/.supervisor/control.sock", said)
+        self.assertIn("one listens on models/.supervisor/control.sock: if that is the one", said)
+        self.assertIn("--socket models/.supervisor/control.sock", said)
+        self.end(supervisor)
+
+
+class Elsewhere(CommandLineTest):
+    def in_an_empty_directory(self, *arguments, etc=None):
+        """What is said there, where /etc holds this and nothing else."""
+        empty = self.folder / "empty"
+        empty.mkdir(exist_ok=True)
+        command = [self.program("supervisorctl"), *arguments]
+        if etc is not None:
+            script = 'mount --bind "$0" /etc && exec "$@"'
+            own = [] if os.geteuid() == 0 else ["-r"]
+            command = ["unshare", *own, "-m", "sh", "-c", script, etc, *command]
+        asked = subprocess.run(command, cwd=empty, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        return asked.returncode, asked.stdout + asked.stderr
+
+    def test_no_configuration_at_all_is_not_to_be_made_up(self):
+        for verb in (("checkpoints",), ("metrics",)):
+            status, said = self.in_an_empty_directory(*verb)
+            if os.path.exists("/etc/trainer-supervisor/config.yaml"):
+                self.skipTest("this machine has the service's configuration")
+            self.assertEqual(status, USAGE, said)
+            self.assertIn("no service's /etc/trainer-supervisor/config.yaml", said)
+            self.assertNotIn("create", said)
+
+    def test_nothing_trained_yet_is_said_as_that(self):
+        for verb in ("checkpoints", "metrics"):
+            said = self.ask(FAILED, verb)
+            self.assertIn("there is no directory models, so nothing has been trained here yet", said)
+            self.assertIn("--config", said)
+
+    def test_the_services_configuration_is_used_where_there_is_none_here(self):
+        etc = self.folder / "etc"
+        (etc / "trainer-supervisor").mkdir(parents=True)
+        if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
+            self.skipTest("no mount namespaces for this user")
+        (etc / "trainer-supervisor/config.yaml").write_text(f"checkpoints: {{directory: {self.models}}}\n", encoding="utf-8")
+        self.configure(training={"episodes": 20})
+        self.supervise("--exit-when-done").ends(0)
+        status, said = self.in_an_empty_directory("checkpoints", etc=etc)
+        self.assertEqual(status, OK, said)
+        self.assertRegex(said, r"(?m)^ep20 ")
+        status, said = self.in_an_empty_directory("config", "check", etc=etc)
+        self.assertEqual(status, OK, said)
+        status, said = self.in_an_empty_directory("--socket", "/none.sock", "metrics", etc=etc)
+        self.assertNotIn("there is no config", said)
+        status, said = self.in_an_empty_directory("status", etc=etc)
+        self.assertEqual(status, NO_DAEMON, said)
+        self.assertIn("(from /etc/trainer-supervisor/config.yaml)", said)
+
+
+class AnotherUser(CommandLineTest):
+    def setUp(self):
+        super().setUp()
+        if os.geteuid() != 0:
+            self.skipTest("only root can ask as somebody else")
+        self.folder.chmod(0o755)
+
+    def as_nobody(self, *arguments):
+        asked = subprocess.run([self.program("supervisorctl"), "--config", "config.yaml", *arguments], cwd=self.folder, text=True,
+                               capture_output=True, stdin=subprocess.DEVNULL, user=65534, group=65534, extra_groups=[])
+        return asked.returncode, asked.stdout + asked.stderr
+
+    def test_who_may_not_ask_nor_read_is_told_so_and_told_nothing_else(self):
+        supervisor = self.supervise()
+        worker = self.running_worker()
+        os.kill(worker, signal.SIGKILL)
+        self.incident(1)
+        (self.state_folder() / "events.jsonl").chmod(0o640)
+        for verb in (("status",), ("events",)):
+            status, said = self.as_nobody(*verb)
+            self.assertEqual(status, NO_DAEMON, said)
+            self.assertIn("you may not ask the supervisor on models/.supervisor/control.sock", said)
+            self.assertNotIn("usermod", said, "root's group is nothing to join")
+            self.assertNotIn("What follows", said)
+        status, said = self.as_nobody("incidents", "show", "latest")
+        self.assertNotIn("write permission", said)
+        self.assertNotIn("None are on record", said)
+        self.assertNotEqual(status, OK, said)
+        self.end(supervisor)
+
+
 class Waiting(CommandLineTest):
     def test_until_an_episode_is_completed(self):
         supervisor = self.supervise()
@@ -163,7 +285,7 @@ class Waiting(CommandLineTest):
         self.assertIn("timed out after 1 s; running", self.ask(TIMED_OUT, "wait", "--until", "finished", "--timeout", "1"))
         self.ask(OK, "stop")
         self.ask(OK, "wait", "--until", "stopped")
-        self.assertIn("not finished any more; stopped", self.ask(FAILED, "wait", "--until", "finished"))
+        self.assertIn("waiting for finished is in vain: stopped", self.ask(FAILED, "wait", "--until", "finished"))
         self.end(supervisor)
 
     def test_over_a_restart_of_the_supervisor(self):

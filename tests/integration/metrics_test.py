@@ -70,7 +70,7 @@ class Metrics(ProgramTest):
         self.assertGreaterEqual(self.episodes(aside[0])[-1], 45)
 
     def test_the_verb(self):
-        self.assertIn("No such file or directory", self.ask(FAILED))
+        self.assertIn("there is no directory models", self.ask(FAILED))
         self.models.mkdir()
         self.assertIn("metrics.jsonl does not exist; the trainer writes it", self.ask(FAILED))
         supervisor = self.supervise()

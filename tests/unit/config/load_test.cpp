@@ -42,6 +42,25 @@ TEST_F(LoadingAFile, GivesWhatItSays) {
   EXPECT_EQ(config->training.episodes, 7);
 }
 
+TEST_F(LoadingAFile, TheSocketIsKnownWhateverElseIsWrong) {
+  const auto socket_in = [&](std::string_view text) {
+    const auto socket = control_socket_in(write("s.yaml", text));
+    return socket ? socket->string() : std::string("none");
+  };
+  EXPECT_EQ(socket_in("training: {episodes: x}\n"), "models/.supervisor/control.sock");
+  EXPECT_EQ(socket_in("checkpoints: {directory: m, max_keep: many, save_freqency: 1}\nhttp: 7\n"),
+            "m/.supervisor/control.sock");
+  EXPECT_EQ(socket_in("supervisor: {control_socket: /run/x.sock}\ntrainning: {}\n"), "/run/x.sock");
+  // Where it may be another one than it seems, nobody guesses.
+  for (const auto* text :
+       {"checkpoints: {directory: [a]}\n", "checkpoints: {directry: m}\n", "checkpoint: {directory: m}\n",
+        "checkpoints: 7\n", "supervisor: {control_sokcet: a}\n", "training: {directory: m}\n",
+        "checkpoints: {directory: a, directory: b}\n", "checkpoints: {directory: m\n", "- a\n"}) {
+    EXPECT_EQ(socket_in(text), "none") << text;
+  }
+  EXPECT_FALSE(control_socket_in(directory_ / "nowhere.yaml"));
+}
+
 TEST_F(LoadingAFile, ThatIsEmptyGivesTheDefaults) {
   const auto config = load_config(write("c.yaml", ""));
   ASSERT_TRUE(config) << config.error().message;

@@ -133,6 +133,25 @@ TEST_F(TheRecord, P11_TellsTheStoryOfAHang) {
   }
 }
 
+TEST(TheStory, OfAWorkerThatToldNothingInventsNothing) {
+  const auto story = [](const std::string& report) {
+    return ctl::render_incident(json::parse(R"({"id":"x","report":)" + report + R"(,"log_tail":null})").as_object(),
+                                kNoon);
+  };
+  const std::string silent = story(R"({"cause":"crash","attempt":1,"pid":7,"episode":0,"last_heard_s":null,
+      "exit":{"code":null,"signal":9},"lost_episodes":0,"resumed_from":0})");
+  EXPECT_TRUE(contains(silent, "was killed (SIGKILL) by somebody")) << silent;
+  EXPECT_FALSE(contains(silent, "crashed")) << silent;
+  EXPECT_TRUE(contains(silent, "Not known: it had told of no episode.")) << silent;
+  EXPECT_TRUE(contains(silent, "The next attempt was given no checkpoint")) << silent;
+  EXPECT_FALSE(contains(silent, "beginning")) << silent;
+  EXPECT_TRUE(contains(silent, "None are on record.")) << silent;
+  const std::string segfault = story(R"({"cause":"crash","episode":0,"last_heard_s":0.5,"exit":{"signal":11}})");
+  EXPECT_TRUE(contains(segfault, "The worker crashed.")) << segfault;
+  EXPECT_TRUE(contains(segfault, "completed episode 0.")) << segfault;
+  EXPECT_TRUE(contains(story("null"), "None that can be read.")) << "what is unreadable is not missing";
+}
+
 TEST_F(TheRecord, OfManyIsCutAtTheLimitAndSaysHowManyThereAre) {
   const auto open = book();
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(open.begin({}, kNoon + std::chrono::seconds{i}));
