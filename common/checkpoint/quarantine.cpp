@@ -31,15 +31,30 @@ Result<Folders> folders_in(const Directory& quarantine) {
   return folders;
 }
 
-Error nothing_to_release(const Directory& directory, Episode episode, const Folders& folders) {
+// By an earlier release, which leaves the reason alone there.
+bool is_emptied(const Directory& quarantine, Episode episode, const std::string& name) {
+  const auto folder = quarantine.open_subdirectory(name);
+  const auto is_missing = [&](const std::string& file) {
+    const auto size = folder->file_size(file);
+    return !size && size.error().kind == ErrorKind::not_found;
+  };
+  return folder && is_missing(sidecar_name(episode)) && is_missing(archive_name(episode));
+}
+
+std::vector<std::string> names_in(const Directory& quarantine, const Folders& folders) {
   std::vector<std::string> names;
-  for (auto at = folders.begin(); at != folders.end(); at = folders.upper_bound(at->first)) {
-    names.push_back(ep(at->first));
+  for (const auto& [episode, folder] : folders) {
+    const bool named = !names.empty() && names.back() == ep(episode);
+    if (!named && !is_emptied(quarantine, episode, folder)) names.push_back(ep(episode));
   }
+  return names;
+}
+
+Error nothing_to_release(const Directory& directory, Episode episode, const std::vector<std::string>& names) {
   const std::string place = directory.path_of(kQuarantineDirectory);
   return make_error(ErrorKind::not_found, place + " holds nothing of episode " + std::to_string(episode) + "; " +
                                               (names.empty() ? "nothing lies there that could be put back."
-                                                             : join(names, ", ") + " can be."));
+                                                             : join(names, ", ") + " can be put back."));
 }
 
 struct Found {
@@ -57,7 +72,9 @@ Result<Found> find_quarantined(const Directory& directory, Episode episode) {
   const auto folders = folders_in(*quarantine);
   if (!folders) return folders.error();
   const auto [first, last] = folders->equal_range(episode);
-  if (first == last) return nothing_to_release(directory, episode, *folders);
+  if (std::all_of(first, last, [&](const auto& found) { return is_emptied(*quarantine, episode, found.second); })) {
+    return nothing_to_release(directory, episode, names_in(*quarantine, *folders));
+  }
   std::optional<Error> refusal;
   for (auto at = last; at != first;) {
     --at;

@@ -60,7 +60,9 @@ Exit await(const Client& client, Goal goal, std::int64_t attempt_before, const W
     }
     if (goal == Goal::up && state == "fatal") return complain(sentence, Exit::failed);
     if (std::chrono::steady_clock::now() > until) {
-      return complain("timed out after " + std::to_string(options.timeout.count()) + " s; it is " + state + " now.",
+      return complain("timed out after " + std::to_string(options.timeout.count()) + " s, and it goes on; " + sentence +
+                          ". supervisorctl wait --until " + (goal == Goal::down ? "stopped" : "running") +
+                          " waits for longer.",
                       Exit::timed_out);
     }
     std::this_thread::sleep_for(kPollInterval);

@@ -19,12 +19,14 @@
 #include <ctime>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <sstream>
 
 #include "common/base/find_program.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
 #include "common/checkpoint/directory_lock.h"
+#include "common/checkpoint/set_aside.h"
 #include "common/checkpoint/store.h"
 #include "supervisor/api/version.h"
 #include "supervisor/ctl/client.h"
@@ -80,21 +82,22 @@ double seconds_of(const struct timespec& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-// Bytes of the regular files below, and how many folders lie in it.
+// Bytes of the regular files below, and how many folders lie in it that hold more than the reason for what was there.
 std::pair<std::uint64_t, std::uint64_t> sum_below(const fs::path& directory) {
   std::uint64_t bytes = 0;
-  std::uint64_t folders = 0;
+  std::set<fs::path> folders;
   std::size_t entries = 0;
   std::error_code error;
   fs::recursive_directory_iterator at(directory, fs::directory_options::skip_permission_denied, error);
   for (; !error && at != fs::recursive_directory_iterator() && entries < kEntriesMax; at.increment(error), ++entries) {
     std::error_code unreadable;
     const auto type = at->symlink_status(unreadable).type();
-    if (type == fs::file_type::directory && at.depth() == 0) ++folders;
+    const bool in_a_folder = type == fs::file_type::regular && at.depth() == 1;
+    if (in_a_folder && at->path().filename() != checkpoint::kReasonFile) folders.insert(at->path().parent_path());
     const std::uint64_t size = type == fs::file_type::regular ? at->file_size(unreadable) : 0;
     if (!unreadable) bytes += size;
   }
-  return {bytes, folders};
+  return {bytes, folders.size()};
 }
 
 std::uint64_t kib_of(const std::string& meminfo, const std::string& name) {

@@ -22,6 +22,10 @@ bool has_option(std::string_view options, std::string_view option) {
   return options.find("," + std::string(option) + ",") != std::string_view::npos;
 }
 
+std::string count_of(std::uint64_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
 std::string octal(std::uint32_t mode) {
   std::string out;
   for (int shift = 9; shift >= 0; shift -= 3) out += static_cast<char>('0' + ((mode >> shift) & 7U));
@@ -223,10 +227,10 @@ Findings judge_leftovers(const LeftoverFacts& facts) {
   Findings out;
   const std::string where = plain(facts.directory);
   if (facts.temporaries > 0 && !facts.in_use) {
-    out.push_back(
-        {"leftovers.temporary", Level::warning,
-         std::to_string(facts.temporaries) + " unfinished files of a save that was cut off lie in " + where + ".",
-         "Nothing: the next start of the training removes them."});
+    out.push_back({"leftovers.temporary", Level::warning,
+                   count_of(facts.temporaries, "unfinished file") + " of a save that was cut off " +
+                       (facts.temporaries == 1 ? "lies in " : "lie in ") + where + ".",
+                   "Nothing: the next start of the training removes them."});
   }
   if (facts.intent && !facts.in_use) {
     out.push_back({"leftovers.going_back", Level::warning,
@@ -236,9 +240,9 @@ Findings judge_leftovers(const LeftoverFacts& facts) {
   if (facts.quarantine_folders > 0) {
     out.push_back(
         {"leftovers.quarantine", Level::warning,
-         where + "/quarantine holds " + std::to_string(facts.quarantine_folders) + " checkpoints (" +
-             human_bytes(facts.quarantine_bytes) +
-             ") that were set aside because they are damaged, or because workers kept dying of them.",
+         where + "/quarantine holds " + count_of(facts.quarantine_folders, "checkpoint") + " (" +
+             human_bytes(facts.quarantine_bytes) + "), set aside because of damage, or because workers kept dying of " +
+             (facts.quarantine_folders == 1 ? "it." : "them."),
          "Read why.txt in each folder there. Put one back with supervisorctl checkpoints release, or remove it."});
   }
   if (facts.superseded_bytes > 0) {

@@ -36,11 +36,40 @@ std::string worker_line(const json::object& worker) {
   return line;
 }
 
+// Beats come every moment; one that has sent none for so long may be gone, and its pace with it.
+bool is_silent(const json::object& status) {
+  constexpr double kSilentS = 3.0;
+  constexpr double kPartOfLimit = 1.0 / 6.0;
+  const auto* worker = object_member(status, "worker");
+  const auto age = worker == nullptr ? std::nullopt : number_member(*worker, "heartbeat_age_s");
+  if (!age) return false;
+  return *age > std::max(kSilentS, number_member(*worker, "heartbeat_limit_s").value_or(0) * kPartOfLimit);
+}
+
+// What comes next by itself and when, or what a person has to do.
+std::string next_line(const json::object& status) {
+  const std::string state = text_of(status, "state");
+  const auto left = number_member(status, "deadline_in_s");
+  const std::string in = left ? seconds(std::max(0.0, *left)) : std::string();
+  if (state == "fatal" && !left) {
+    return "nothing by itself: mend what the reason names, then supervisorctl start; supervisorctl incidents tells "
+           "what "
+           "happened, supervisorctl doctor what was set aside";
+  }
+  if (!left) return "";
+  if (state == "fatal") return "it tries again in " + in + ", or at once with supervisorctl start";
+  if (state == "backoff") return "the next launch in " + in;
+  if (state == "starting") return "the worker has " + in + " left to get ready";
+  if (state == "stopping") return "the worker has " + in + " left to end";
+  return "";
+}
+
 std::string episode_line(const json::object& status) {
   std::string line = std::to_string(integer_member(status, "episode").value_or(0)) + "/" +
                      std::to_string(integer_member(status, "total_episodes").value_or(0));
+  if (is_silent(status)) return line;
   if (const auto rate = number_member(status, "episodes_per_s")) line += ", " + format_fixed(*rate, 1) + " a second";
-  if (const auto eta = number_member(status, "eta_s")) line += ", ready in " + seconds(*eta);
+  if (const auto eta = number_member(status, "eta_s")) line += ", ETA " + seconds(*eta);
   return line;
 }
 
@@ -96,11 +125,10 @@ std::string risk_line(const json::object& risk) {
          std::to_string(integer_member(risk, "disk").value_or(0)) + " if the power goes";
 }
 
-// "hang: 1 episode trained again, noticed in 2s, relaunched in 14ms"
+// "hang: 1 episode lost, noticed in 2s, relaunched in 14ms"
 std::string last_incident_line(const json::object& last) {
   std::string line = text_of(last, "cause");
-  if (const auto lost = integer_member(last, "lost_episodes"))
-    line += ": " + count_of(*lost, "episode") + " trained again";
+  if (const auto lost = integer_member(last, "lost_episodes")) line += ": " + count_of(*lost, "episode") + " lost";
   if (const auto detect = number_member(last, "detect_s")) line += ", noticed in " + seconds(*detect);
   if (const auto relaunch = number_member(last, "relaunch_s")) line += ", relaunched in " + seconds(*relaunch);
   if (const auto step = number_member(last, "first_step_s")) line += ", training after " + seconds(*step);
@@ -130,7 +158,7 @@ std::string checkpoint_line(const json::object& saved) {
 }  // namespace
 
 std::string render_status(const json::object& status, const Look& look) {
-  constexpr std::size_t kIndent = 14;
+  constexpr std::size_t kIndent = 17;
   const std::string state = text_of(status, "state");
   const std::string rest =
       " for " + seconds(number_member(status, "state_for_s").value_or(0)) + ": " + text_of(status, "reason");
@@ -139,11 +167,12 @@ std::string render_status(const json::object& status, const Look& look) {
   const auto row = [&](const std::string& name, const std::string& text) {
     out += "  " + padded(name, kIndent - 2) + wrapped(text, kIndent, look.width) + "\n";
   };
+  if (const std::string line = next_line(status); !line.empty()) row("next", line);
   row("episode", episode_line(status));
   if (const auto* worker = object_member(status, "worker")) {
     row("worker", worker_line(*worker));
     if (const auto* resumed = object_member(*worker, "resumed_from")) row("resumed", resumed_line(*resumed));
-    if (const std::string line = alive_line(*worker); !line.empty()) row("alive", line);
+    if (const std::string line = alive_line(*worker); !line.empty()) row("signs of life", line);
     if (const auto says = string_member(*worker, "says")) row("it says", escape_control(*says));
   }
   if (const auto* metrics = object_member(status, "metrics")) row("metrics", metrics_line(*metrics));
@@ -152,10 +181,10 @@ std::string render_status(const json::object& status, const Look& look) {
   if (const auto* best = object_member(status, "best")) row("best", best_line(*best));
   if (const auto* risk = object_member(status, "at_risk")) row("at risk", risk_line(*risk));
   if (const auto* restarts = object_member(status, "restarts")) row("restarts", restarts_line(*restarts));
-  if (const auto* last = object_member(status, "last_incident")) row("the last", last_incident_line(*last));
+  if (const auto* last = object_member(status, "last_incident")) row("last incident", last_incident_line(*last));
   if (const auto goodput = number_member(status, "goodput")) {
     row("goodput", format_fixed(*goodput * 100.0, 1) + " % of the time went into episodes that count; " +
-                       count_of(integer_member(status, "lost_episodes").value_or(0), "episode") + " trained again");
+                       count_of(integer_member(status, "lost_episodes").value_or(0), "episode") + " lost");
   }
   const auto exact = bool_member(status, "exact");
   row("exact", exact ? (*exact ? "yes, every resume so far was bit-exact" : "no, see the log for what differs")

@@ -39,7 +39,8 @@ std::chrono::milliseconds to_ms(double seconds) {
 
 // Whole seconds: a line that is drawn once a second should not show their fractions.
 std::string human_seconds(double seconds) {
-  return human_duration(std::chrono::floor<std::chrono::seconds>(to_ms(seconds)));
+  const auto whole = std::chrono::floor<std::chrono::seconds>(to_ms(seconds));
+  return whole.count() == 0 ? "0s" : human_duration(whole);
 }
 
 // "backoff for 3s, 12s left"

@@ -154,9 +154,9 @@ Result<std::string> Supervisor::stop(const api::Peer& peer) {
 Result<std::string> Supervisor::checkpoint(const api::Peer& peer) {
   if (const auto refused = refuse_if_leaving(); !refused) return refuse(peer, "checkpoint", refused.error());
   if (!worker_ || state_.phase != core::Phase::running) {
-    return refuse(peer, "checkpoint",
-                  make_error(ErrorKind::locked, "No worker is training that could save: it is " +
-                                                    std::string(core::to_string(state_.phase)) + "."));
+    return refuse(
+        peer, "checkpoint",
+        make_error(ErrorKind::locked, "No worker is training that could save; " + api::summary(state_) + "."));
   }
   if (!worker_->ask_to_save()) {
     return refuse(peer, "checkpoint",

@@ -316,7 +316,7 @@ class SaveNow(CommandLineTest):
         self.assertEqual(self.sidecar(f"model_ep{episode}")["reason"], "request")
         self.assertEqual(self.worker(), worker)
         self.ask(OK, "stop")
-        self.assertIn("No worker is training that could save: it is stopped.", self.ask(FAILED, "checkpoint"))
+        self.assertIn("No worker is training that could save; stopped: ", self.ask(FAILED, "checkpoint"))
         self.end(supervisor)
 
     def test_a_worker_that_would_die_of_the_request_is_left_alone(self):

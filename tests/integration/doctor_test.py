@@ -83,10 +83,14 @@ class Doctor(DoctorTest):
         folder = self.models / "quarantine/2026-01-31T12-00-00.123Z-ep7-abcd"
         folder.mkdir(parents=True)
         (folder / "model_ep7.pt").write_bytes(b"damaged")
+        emptied = self.models / "quarantine/2026-01-31T12-00-00.124Z-ep8-abcd"
+        emptied.mkdir()
+        (emptied / "why.txt").write_text("released meanwhile", encoding="utf-8")
         levels, said = self.findings(OK)
         self.assertEqual([levels[name] for name in ("supervisor", "leftovers.temporary", "leftovers.quarantine")],
                          ["warning"] * 3)
         self.assertIn("which an earlier one left behind", said)
+        self.assertIn("holds 1 checkpoint (", said)
 
     def test_a_configuration_that_cannot_be_used_is_the_problem(self):
         self.config_file.write_text("training: {episodes: many}\n", encoding="utf-8")

@@ -117,7 +117,7 @@ class Accounting(ProgramTest):
             self.assertAlmostEqual(report[name], last[name], places=6, msg=name)
         goodput = self.status()["goodput"]
         self.assertTrue(0 < goodput < 1, goodput)
-        self.assertIn("% of the time went into episodes that count; 0 episodes trained again", self.ctl("status").stdout)
+        self.assertIn("% of the time went into episodes that count; 0 episodes lost", self.ctl("status").stdout)
 
         supervisor.signal(signal.SIGKILL)
         supervisor.ends(-signal.SIGKILL)

@@ -63,7 +63,7 @@ class PutBack(ControlTest):
             path.rename(folder / path.name)
         before = self.contents()
         self.assertIn("it is cut short", self.ask(USAGE, "checkpoints", "release", "20"))
-        self.assertIn("ep20 can be", self.ask(USAGE, "checkpoints", "release", "ep7"))
+        self.assertIn("ep20 can be put back", self.ask(USAGE, "checkpoints", "release", "ep7"))
         for selector in ("latest", "best", "models/model_ep30.pt", "sideways"):
             self.assertIn("names nothing in quarantine", self.ask(USAGE, "checkpoints", "release", selector))
         self.assertEqual(self.contents(), before)

@@ -111,9 +111,21 @@ TEST_F(Release, P7_RefusesADamagedOneWithItsReasonAndChangesNothing) {
 }
 
 TEST_F(Release, RefusesWhatIsNotThereAndSaysWhatIs) {
-  is_refused(30, ErrorKind::not_found, "quarantine holds nothing of episode 30; ep20 can be.");
+  is_refused(30, ErrorKind::not_found, "quarantine holds nothing of episode 30; ep20 can be put back.");
   fs::remove_all(path_ / kQuarantineDirectory);
   is_refused(20, ErrorKind::not_found, "nothing lies there");
+}
+
+TEST_F(Release, LeavesAFolderThatIsNoLongerOffered) {
+  {
+    Models models(path_);
+    condemn(models, 10);
+    ASSERT_TRUE(models.writer.release(20));
+  }
+  is_refused(30, ErrorKind::not_found, "holds nothing of episode 30; ep10 can be put back.");
+  fs::remove(path_ / archive_name(20));
+  fs::remove(path_ / sidecar_name(20));
+  is_refused(20, ErrorKind::not_found, "holds nothing of episode 20; ep10 can be put back.");
 }
 
 TEST_F(Release, P2_RefusesToTakeThePlaceOfAnother) {

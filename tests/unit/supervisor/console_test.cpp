@@ -34,6 +34,12 @@ TEST(TheProgressLine, ShowsWhatAPersonWantsToKnow) {
             "restarts 3");
 }
 
+TEST(TheProgressLine, CountsWholeSecondsOnly) {
+  api::Status status = running();
+  status.eta_s = 0.4;
+  EXPECT_NE(render_progress(status, 1000).find("| ETA 0s |"), std::string::npos);
+}
+
 TEST(TheProgressLine, SaysSoWhenItIsNotTraining) {
   api::Status status = running();
   status.state.phase = core::Phase::backoff;

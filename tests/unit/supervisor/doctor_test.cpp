@@ -151,6 +151,8 @@ TEST(Leftovers, AreNamedUnlessSomebodyIsAtWork) {
   EXPECT_EQ(level_of(findings, "leftovers.going_back"), Level::warning);
   EXPECT_EQ(level_of(findings, "leftovers.quarantine"), Level::warning);
   EXPECT_EQ(level_of(findings, "leftovers.superseded"), Level::ok);
+  EXPECT_NE(render(findings).find("2 unfinished files of a save that was cut off lie in models."), std::string::npos);
+  EXPECT_NE(render(findings).find("holds 1 checkpoint (5 B), "), std::string::npos);
   facts.in_use = true;
   findings = judge_leftovers(facts);
   EXPECT_FALSE(level_of(findings, "leftovers.temporary"));

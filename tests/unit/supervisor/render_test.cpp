@@ -45,10 +45,10 @@ TEST(TheStatus, ReadsAsAPersonWouldSayIt) {
       "at_risk":{"memory":1,"disk":1},"restarts":{"crash":2,"interrupted":1},"exact":true,"last_incident":{"cause":"crash","lost_episodes":1,"detect_s":0.0,"relaunch_s":0.014,"first_step_s":null},
       "run_id":"0123abcd","supervisor_pid":99})");
   for (const auto* part :
-       {"running for 1m 05s: attempt 3 is training", "251/300, 12.3 a second, ready in 4s",
+       {"running for 1m 05s: attempt 3 is training", "251/300, 12.3 a second, ETA 4s",
         "process 4711, attempt 3, up 1m 01s\n", "from episode 250 (models/model_ep250.pt); crash of attempt 2\n",
         "last heartbeat 400ms ago (at most 30s), progress 2s ago (at most 5m 00s)\n",
-        "crash: 1 episode trained again, noticed in 0ms, relaunched in 14ms\n", "profit 12.400, sharpe 0.850",
+        "crash: 1 episode lost, noticed in 0ms, relaunched in 14ms\n", "profit 12.400, sharpe 0.850",
         "models/model_ep250.pt (episode 250, 3s ago; training waited 0.2 ms, durable in 4.1 ms)",
         "models/best_model.pt (episode 240, profit 13.500)", "1 episode if the worker dies, 1 if the power goes",
         "3 (crash 2, interrupted 1)", "every resume so far was bit-exact", "0123abcd, supervisor process 99"}) {
@@ -58,10 +58,39 @@ TEST(TheStatus, ReadsAsAPersonWouldSayIt) {
 
 TEST(TheStatus, P11_QuotesTheWorkerWhereItSaysSomething) {
   const std::string text = rendered(R"({"worker":{"pid":1,"says":"episode 5 was not saved: no space\u001b[2J"}})");
-  EXPECT_TRUE(contains(text, "it says     episode 5 was not saved: no space\\x1b[2J\n")) << text;
+  EXPECT_TRUE(contains(text, "it says        episode 5 was not saved: no space\\x1b[2J\n")) << text;
   for (const auto* silent : {R"({"worker":{"pid":1,"says":null}})", R"({"worker":{"pid":1}})", R"({"worker":null})"}) {
     EXPECT_FALSE(contains(rendered(silent), "it says")) << silent;
   }
+}
+
+TEST(TheStatus, SaysWhatComesNextAndWhen) {
+  const auto next = [](const std::string& state, const std::string& left) {
+    const std::string out = rendered(R"({"state":")" + state + R"(","deadline_in_s":)" + left + "}");
+    const std::size_t at = out.find("  next ");
+    return at == std::string::npos ? std::string() : out.substr(at, out.find('\n', at) - at);
+  };
+  EXPECT_TRUE(contains(next("backoff", "6.3"), "the next launch in 6.3s"));
+  EXPECT_TRUE(contains(next("starting", "118.0"), "has 1m 58s left to get ready"));
+  EXPECT_TRUE(contains(next("stopping", "50.0"), "has 50s left to end"));
+  EXPECT_TRUE(contains(next("fatal", "899.0"), "tries again in 14m 59s, or at once with supervisorctl start"));
+  EXPECT_TRUE(contains(next("fatal", "null"), "mend what the reason names, then supervisorctl start"));
+  EXPECT_EQ(next("running", "29.0"), "") << "its clocks have a row of their own";
+  EXPECT_EQ(next("stopped", "null"), "");
+}
+
+TEST(TheStatus, P9_TellsNoPaceOfAWorkerThatIsSilent) {
+  const auto with_beat = [](const std::string& age, const std::string& limit) {
+    return rendered(
+        R"({"state":"running","episode":5,"total_episodes":9,"episodes_per_s":2.0,"eta_s":2.0,"worker":{"pid":1,
+        "heartbeat_age_s":)" +
+        age + R"(,"heartbeat_limit_s":)" + limit + "}}");
+  };
+  EXPECT_TRUE(contains(with_beat("1.0", "30.0"), "5/9, 2.0 a second, ETA 2s\n"));
+  EXPECT_TRUE(contains(with_beat("12.0", "30.0"), "5/9\n"));
+  EXPECT_TRUE(contains(with_beat("12.0", "30.0"), "signs of life  last heartbeat 12s ago (at most 30s)"));
+  EXPECT_TRUE(contains(with_beat("12.0", "600.0"), "a second")) << "one that may be silent for long";
+  EXPECT_TRUE(contains(with_beat("null", "null"), "a second")) << "one that sends no beats";
 }
 
 TEST(AStatusWithoutMembers, IsRenderedAllTheSame) {
