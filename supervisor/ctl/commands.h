@@ -42,9 +42,11 @@ Exit fresh(const Client& client, const WaitOptions& wait);
 Exit restart(const Client& client, const std::optional<std::string>& from, const WaitOptions& wait);
 
 struct EventsOptions {
-  std::size_t count = 20;  // of the newest
-  bool follow = false;     // and then those that come, for ever
-  bool as_json = false;    // each as it is, one a line
+  std::size_t count = 20;      // of the newest
+  std::string level = "info";  // and what is more serious; "debug": all
+  std::string type;            // of these only, with commas between them; empty: all
+  bool follow = false;         // and then those that come, for ever
+  bool as_json = false;        // each as it is, one a line
 };
 
 // Without a daemon those of the journal of `config`, if there is one. One that goes away while it is followed is waited

@@ -138,6 +138,36 @@ json::object list_document(const std::string& directory, const std::vector<Check
   return out;
 }
 
+namespace {
+
+json::object show_document(const ReadCheckpoint& checkpoint, json::value tensors, json::value unread) {
+  json::object out;
+  out["format"] = kFormat;
+  for (auto& member : checkpoint_json(checkpoint)) out[member.key()] = std::move(member.value());
+  out["tensors"] = std::move(tensors);
+  out["unread"] = std::move(unread);
+  return out;
+}
+
+json::object diff_document(const ReadCheckpoint& a, const ReadCheckpoint& b, bool identical, json::value tensors,
+                           json::value differences, json::value unread) {
+  json::object out;
+  out["format"] = kFormat;
+  out["identical"] = identical;
+  out["a"] = checkpoint_json(a);
+  out["b"] = checkpoint_json(b);
+  out["tensors"] = std::move(tensors);
+  out["differences"] = std::move(differences);
+  out["unread"] = std::move(unread);
+  out["facts"] = side_by_side(facts_of(a), facts_of(b), Which::all);
+  out["metrics"] = side_by_side(a.sidecar.metrics, b.sidecar.metrics, Which::all);
+  out["config"] = side_by_side(a.sidecar.config, b.sidecar.config, Which::differing);
+  out["exactness"] = side_by_side(a.sidecar.exactness, b.sidecar.exactness, Which::differing);
+  return out;
+}
+
+}  // namespace
+
 json::object show_document(const ReadCheckpoint& checkpoint, const std::vector<checkpoint::NamedTensor>& tensors) {
   json::array list;
   for (const auto& [name, tensor] : tensors) {
@@ -147,11 +177,11 @@ json::object show_document(const ReadCheckpoint& checkpoint, const std::vector<c
     out["shape"] = json::array(tensor.shape.begin(), tensor.shape.end());
     list.push_back(std::move(out));
   }
-  json::object out;
-  out["format"] = kFormat;
-  for (auto& member : checkpoint_json(checkpoint)) out[member.key()] = std::move(member.value());
-  out["tensors"] = std::move(list);
-  return out;
+  return show_document(checkpoint, std::move(list), nullptr);
+}
+
+json::object show_unread_document(const ReadCheckpoint& checkpoint, const std::string& why) {
+  return show_document(checkpoint, nullptr, json::value(why));
 }
 
 json::object verify_document(const std::string& directory, const std::vector<Finding>& findings) {
@@ -176,18 +206,11 @@ json::object verify_document(const std::string& directory, const std::vector<Fin
 json::object diff_document(const ReadCheckpoint& a, const ReadCheckpoint& b, const checkpoint::Comparison& comparison) {
   json::array differences;
   for (const TensorDifference& difference : comparison.differences) differences.push_back(difference_json(difference));
-  json::object out;
-  out["format"] = kFormat;
-  out["identical"] = comparison.identical();
-  out["a"] = checkpoint_json(a);
-  out["b"] = checkpoint_json(b);
-  out["tensors"] = comparison.tensors;
-  out["differences"] = std::move(differences);
-  out["facts"] = side_by_side(facts_of(a), facts_of(b), Which::all);
-  out["metrics"] = side_by_side(a.sidecar.metrics, b.sidecar.metrics, Which::all);
-  out["config"] = side_by_side(a.sidecar.config, b.sidecar.config, Which::differing);
-  out["exactness"] = side_by_side(a.sidecar.exactness, b.sidecar.exactness, Which::differing);
-  return out;
+  return diff_document(a, b, comparison.identical(), comparison.tensors, std::move(differences), nullptr);
+}
+
+json::object diff_unread_document(const ReadCheckpoint& a, const ReadCheckpoint& b, const std::string& why) {
+  return diff_document(a, b, a.sidecar.digest == b.sidecar.digest, nullptr, nullptr, json::value(why));
 }
 
 json::object release_document(const std::string& directory, const checkpoint::Sidecar& sidecar, const std::string& from,

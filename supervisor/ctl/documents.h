@@ -30,6 +30,9 @@ struct ReadCheckpoint {
 boost::json::object show_document(const ReadCheckpoint& checkpoint,
                                   const std::vector<checkpoint::NamedTensor>& tensors);
 
+// One whose content is another program's affair; `why` it was not read.
+boost::json::object show_unread_document(const ReadCheckpoint& checkpoint, const std::string& why);
+
 struct Finding {
   std::string name;
   std::string problem;  // empty: it is valid
@@ -39,6 +42,9 @@ boost::json::object verify_document(const std::string& directory, const std::vec
 
 boost::json::object diff_document(const ReadCheckpoint& a, const ReadCheckpoint& b,
                                   const checkpoint::Comparison& comparison);
+
+// Of two of which at least one could not be read: all that can be told is whether they are the same file.
+boost::json::object diff_unread_document(const ReadCheckpoint& a, const ReadCheckpoint& b, const std::string& why);
 
 // One that was put back: where it lies now, where it lay, and why it had been set aside (empty: not known).
 boost::json::object release_document(const std::string& directory, const checkpoint::Sidecar& sidecar,

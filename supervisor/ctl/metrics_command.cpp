@@ -34,8 +34,9 @@ constexpr std::size_t kHeightMax = 16;
 constexpr std::size_t kHeightMin = 5;
 constexpr std::size_t kBesidePlot = 5;  // lines: the title, the axis, the best, the prompt
 
-Result<History> read_history(const std::filesystem::path& path) {
+Result<History> read_history(const config::Config& config) {
   using checkpoint::Directory;
+  const std::filesystem::path& path = config.checkpoints.directory;
   const auto directory = Directory::open(path, Directory::Create::no);
   if (!directory) return no_models(path, directory.error());
   const auto file = directory->read_file(std::string(checkpoint::kHistoryFile), checkpoint::kHistoryBytesMax);
@@ -43,9 +44,12 @@ Result<History> read_history(const std::filesystem::path& path) {
   if (!file && !missing) return file.error();
   History history = missing ? History() : checkpoint::parse_history(file->text());
   if (!history.empty()) return history;
-  return make_error(ErrorKind::not_found, directory->path_of(checkpoint::kHistoryFile) +
-                                              (missing ? " does not exist" : " holds no episode") +
-                                              "; the trainer writes it from its first episode on.");
+  return make_error(
+      ErrorKind::not_found,
+      directory->path_of(checkpoint::kHistoryFile) + (missing ? " does not exist" : " holds no episode") +
+          (config.worker.command.empty() ? "; the trainer writes it from its first episode on."
+                                         : ". Our own trainer writes that, and worker.command names another "
+                                           "program: supervisorctl status shows the newest metrics it told."));
 }
 
 std::vector<std::string> names_in(const History& history) {
@@ -156,7 +160,7 @@ std::string unknown(const std::string& name, const std::vector<std::string>& nam
 }  // namespace
 
 Exit show_metrics(const config::Config& config, const MetricsOptions& options) {
-  auto history = read_history(config.checkpoints.directory);
+  auto history = read_history(config);
   if (!history) return complain(history.error().message, Exit::failed);
   const auto names = names_in(*history);
   if (options.plot && std::find(names.begin(), names.end(), *options.plot) == names.end()) {

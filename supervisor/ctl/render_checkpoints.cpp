@@ -151,7 +151,11 @@ std::string render_checkpoint(const json::object& document) {
   row("digest", text_of(document, "digest"));
   row("pinned", bool_member(document, "pinned").value_or(false) ? "yes, pruning leaves it alone" : "no");
   const json::array& tensors = array_or_empty(document, "tensors");
-  row("tensors", std::to_string(tensors.size()));
+  if (const auto why = string_member(document, "unread")) {
+    row("content", "another program's affair, and not looked into: " + *why);
+  } else {
+    row("tensors", std::to_string(tensors.size()));
+  }
   out += table(rows);
   Rows names;
   for (const json::value& item : tensors) {
@@ -189,9 +193,13 @@ std::string render_difference(const json::object& document) {
   const std::string b = text_of(side_b, "selector");
   const std::string tensors = text_of(document, "tensors");
   const json::array& differences = array_or_empty(document, "differences");
-  std::string out = bool_member(document, "identical").value_or(false)
-                        ? "identical: all " + tensors + " tensors are equal to the bit\n"
-                        : "different: " + std::to_string(differences.size()) + " of " + tensors + " tensors\n";
+  const bool identical = bool_member(document, "identical").value_or(false);
+  std::string out = identical ? "identical: all " + tensors + " tensors are equal to the bit\n"
+                              : "different: " + std::to_string(differences.size()) + " of " + tensors + " tensors\n";
+  if (const auto why = string_member(document, "unread")) {
+    out = std::string(identical ? "identical, byte by byte" : "different") +
+          "; what they hold cannot be compared: " + *why + "\n";
+  }
   const std::string listed = differences_text(differences, a, b);
   if (!listed.empty()) out += "\n" + listed;
 

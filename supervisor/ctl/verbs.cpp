@@ -137,7 +137,8 @@ constexpr Verb kVerbs[] = {
          return wait_until(client, arguments.until, std::chrono::seconds(arguments.patience_s));
        });
      }},
-    {"events", "What happened and what was decided, with reasons.", "supervisorctl events -f",
+    {"events", "What happened and what was decided, with reasons.",
+     "supervisorctl events -f\nsupervisorctl events --type incident",
      [](CLI::App& verb, Arguments& arguments) {
        verb.add_flag("-f,--follow", arguments.events.follow,
                      "Go on with what happens, also over a restart of the supervisor");
@@ -145,6 +146,13 @@ constexpr Verb kVerbs[] = {
            ->type_name("N")
            ->check(CLI::Range(0, 1000))
            ->capture_default_str();
+       verb.add_option("--level", arguments.events.level, "From this on; debug: each checkpoint too")
+           ->type_name("debug|info|warn|error")
+           ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+           ->capture_default_str();
+       verb.add_option("--type", arguments.events.type,
+                       "Of these types only: incident,state (docs/FORMATS.md lists them)")
+           ->type_name("TYPE,...");
        verb.add_flag("--json", arguments.events.as_json, "As JSON, one event a line");
      },
      [](const Arguments& arguments) {

@@ -125,7 +125,7 @@ class Following(EventsTest):
     def test_nothing_is_missed_or_told_twice_over_two_restarts_of_the_supervisor(self):
         supervisor = self.supervise()
         self.running_worker()
-        follower = self.start("supervisorctl", "--config", self.config_file, "events", "-f", "-n", "1000", "--json")
+        follower = self.start("supervisorctl", "--config", self.config_file, "events", "-f", "-n", "1000", "--level", "debug", "--json")
         follower.says('"running"')
         supervisor.signal(signal.SIGKILL)  # between two events; the next one adopts
         supervisor.ends(-signal.SIGKILL)

@@ -63,6 +63,13 @@ class PythonWorker(ExampleTest):
         undisturbed = self.weight()
         self.assertEqual(self.episodes(), [20, 30, 40, 50, 60])
         self.check_pairs()
+        shown = self.ctl("checkpoints", "show", "ep60")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertRegex(shown.stdout, r"episode +60 of 60\n(.*\n)*.*content +another program's affair")
+        compared = self.ctl("checkpoints", "diff", "ep50", "ep60")
+        self.assertEqual(compared.returncode, 0, compared.stderr)
+        self.assertTrue(compared.stdout.startswith("different; what they hold cannot be compared: "), compared.stdout)
+        self.assertIn("supervisorctl status shows the newest metrics", self.ctl("metrics").stderr)
         for name in ("models", "logs"):
             shutil.rmtree(self.folder / name)
 

@@ -244,6 +244,23 @@ TEST(TheCheckpointShown, NamesWhatItHolds) {
   EXPECT_TRUE(contains(render_checkpoint(show_document({"x.pt", "x.pt", {}, true, false}, {})), "no sidecar of ours"));
 }
 
+TEST(ACheckpointOfAnotherProgram, IsShownByItsSidecarAndComparedByItsBytes) {
+  const std::string why = "x.pt does not end in a zip directory.";
+  const auto shown = show_unread_document(read_of(250, 1.5), why);
+  EXPECT_TRUE(shown.at("tensors").is_null());
+  const std::string out = render_checkpoint(shown);
+  EXPECT_TRUE(contains(out, "250 of 300")) << out;
+  EXPECT_TRUE(contains(out, "content    another program's affair, and not looked into: " + why)) << out;
+  EXPECT_FALSE(contains(out, "tensors")) << out;
+  ReadCheckpoint other = read_of(20, 2.5);
+  EXPECT_TRUE(
+      render_difference(diff_unread_document(read_of(10, 1.5), other, why)).starts_with("identical, byte by byte; "));
+  other.sidecar.digest = "xxh3-128:4567";
+  const std::string different = render_difference(diff_unread_document(read_of(10, 1.5), other, why));
+  EXPECT_TRUE(different.starts_with("different; what they hold cannot be compared: " + why)) << different;
+  EXPECT_TRUE(contains(different, "profit          1.5")) << different;
+}
+
 TEST(TheRelease, TellsWhyItHadBeenSetAsideWhereThatIsKnown) {
   checkpoint::Sidecar sidecar;
   sidecar.episode = 20;
