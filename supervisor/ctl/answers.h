@@ -36,6 +36,22 @@ inline Exit complain(const Error& error) {
   return complain(error.message, error.kind == ErrorKind::unavailable ? Exit::no_daemon : Exit::failed);
 }
 
+// How a request came out, with the status it came out with, where that is known: a sentence to people, a document
+// (docs/FORMATS.md) to programs, which are told of a failure in both ways.
+inline Exit conclude(const std::string& sentence, Exit exit, const std::optional<boost::json::object>& status,
+                     bool as_json) {
+  if (as_json) {
+    const boost::json::object out = {{"format", 1},
+                                     {"done", exit == Exit::ok},
+                                     {"message", sentence},
+                                     {"status", status ? boost::json::value(*status) : boost::json::value(nullptr)}};
+    std::fputs(pretty_json(out).c_str(), stdout);
+  } else if (exit == Exit::ok) {
+    say(sentence);
+  }
+  return exit == Exit::ok ? exit : complain(sentence, exit);
+}
+
 inline Result<boost::json::object> object_in(const HttpReply& reply) {
   const auto document = parse_json(reply.body, "the supervisor's answer", kReplyBytesMax);
   if (!document) return document.error();

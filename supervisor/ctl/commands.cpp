@@ -20,17 +20,18 @@ namespace json = boost::json;
 
 constexpr std::chrono::milliseconds kPollInterval{100};
 
-// Sends a command; its sentence is printed whether it was accepted or not.
-Exit send(const Client& client, const std::string& target, const std::string& body = {}) {
+// Sends a command; its sentence is printed whether it was accepted or not. Programs get it only where nothing follows.
+Exit send(const Client& client, const std::string& target, const WaitOptions& options, const std::string& body = {}) {
   const auto reply = client.request("POST", target, body);
   if (!reply) return complain(reply.error());
   const auto answer = object_in(*reply);
   if (!answer) return complain(answer.error());
   if (reply->status < 300) {
-    say(string_member(*answer, "message").value_or("Done."));
-    return Exit::ok;
+    const std::string message = string_member(*answer, "message").value_or("Done.");
+    return options.wait && options.as_json ? Exit::ok : conclude(message, Exit::ok, std::nullopt, options.as_json);
   }
-  return complain(detail_in(*reply), reply->status == 422 || reply->status == 400 ? Exit::usage : Exit::failed);
+  const bool bad = reply->status == 422 || reply->status == 400;
+  return conclude(detail_in(*reply), bad ? Exit::usage : Exit::failed, std::nullopt, options.as_json);
 }
 
 // Why a save that was asked for may not be there yet.
@@ -54,16 +55,14 @@ Exit await(const Client& client, Goal goal, std::int64_t attempt_before, const W
     const bool relaunched = integer_member(*status, "attempt").value_or(0) > attempt_before;
     const bool there =
         goal == Goal::down ? !is_active(state) : relaunched && (state == "running" || state == "finished");
-    if (there) {
-      say(sentence + ".");
-      return Exit::ok;
-    }
-    if (goal == Goal::up && state == "fatal") return complain(sentence, Exit::failed);
+    const auto end = [&](const std::string& how, Exit exit) { return conclude(how, exit, *status, options.as_json); };
+    if (there) return end(sentence + ".", Exit::ok);
+    if (goal == Goal::up && state == "fatal") return end(sentence + ".", Exit::failed);
     if (std::chrono::steady_clock::now() > until) {
-      return complain("timed out after " + std::to_string(options.timeout.count()) + " s, and it goes on; " + sentence +
-                          ". supervisorctl wait --until " + (goal == Goal::down ? "stopped" : "running") +
-                          " waits for longer.",
-                      Exit::timed_out);
+      return end("timed out after " + std::to_string(options.timeout.count()) + " s, and it goes on; " + sentence +
+                     ". supervisorctl wait --until " + (goal == Goal::down ? "stopped" : "running") +
+                     " waits for longer.",
+                 Exit::timed_out);
     }
     std::this_thread::sleep_for(kPollInterval);
   }
@@ -79,14 +78,14 @@ std::int64_t attempt_of(const Client& client) {
 Exit start(const Client& client, const WaitOptions& wait) {
   const auto before = read_status(client);
   if (!before) return complain(before.error());
-  const Exit sent = send(client, "/v1/start");
+  const Exit sent = send(client, "/v1/start", wait);
   if (sent != Exit::ok) return sent;
   // One that runs already, or is finished, makes no new attempt.
   return await(client, Goal::up, -1, wait);
 }
 
 Exit stop(const Client& client, const WaitOptions& wait) {
-  const Exit sent = send(client, "/v1/stop");
+  const Exit sent = send(client, "/v1/stop", wait);
   return sent == Exit::ok ? await(client, Goal::down, 0, wait) : sent;
 }
 
@@ -96,29 +95,30 @@ Exit checkpoint(const Client& client, const WaitOptions& wait) {
   if (!before) return complain(before.error());
   const std::int64_t episode = integer_member(*before, "episode").value_or(0);
   const auto asked = std::chrono::steady_clock::now();
-  const Exit sent = send(client, "/v1/checkpoint");
+  const Exit sent = send(client, "/v1/checkpoint", wait);
   if (sent != Exit::ok || !wait.wait) return sent;
   while (true) {
     const auto status = read_status(client);
     if (!status) return complain(status.error());
+    const auto end = [&](const std::string& how, Exit exit) { return conclude(how, exit, *status, wait.as_json); };
     const auto waited = std::chrono::steady_clock::now() - asked;
     const auto* saved = object_member(*status, "checkpoint");
     if (saved != nullptr && integer_member(*saved, "episode").value_or(-1) >= episode) {
-      say("Saved: " + escape_control(string_member(*saved, "path").value_or("?")) + ", episode " +
-          std::to_string(integer_member(*saved, "episode").value_or(0)) + ".");
-      return Exit::ok;
+      return end("Saved: " + escape_control(string_member(*saved, "path").value_or("?")) + ", episode " +
+                     std::to_string(integer_member(*saved, "episode").value_or(0)) + ".",
+                 Exit::ok);
     }
     if (string_member(*status, "state") != "running") {
-      return complain("the worker ended before it had saved; " + sentence_of(*status), Exit::failed);
+      return end("the worker ended before it had saved; " + sentence_of(*status), Exit::failed);
     }
-    if (waited > wait.timeout) return complain("timed out; " + worker_words(*status), Exit::timed_out);
+    if (waited > wait.timeout) return end("timed out; " + worker_words(*status), Exit::timed_out);
     std::this_thread::sleep_for(kPollInterval);
   }
 }
 
 Exit fresh(const Client& client, const WaitOptions& wait) {
   const std::int64_t before = attempt_of(client);
-  const Exit sent = send(client, "/v1/fresh");
+  const Exit sent = send(client, "/v1/fresh", wait);
   return sent == Exit::ok ? await(client, Goal::up, before, wait) : sent;
 }
 
@@ -144,7 +144,7 @@ Exit restart(const Client& client, const std::optional<std::string>& from, const
     const bool is_path = selector && std::holds_alternative<checkpoint::AtPath>(*selector);
     body["from"] = is_path ? std::filesystem::absolute(*from).string() : *from;
   }
-  const Exit sent = send(client, "/v1/restart", from ? compact_json(body) : std::string());
+  const Exit sent = send(client, "/v1/restart", wait, from ? compact_json(body) : std::string());
   return sent == Exit::ok ? await(client, Goal::up, before, wait) : sent;
 }
 

@@ -28,11 +28,12 @@ Exit watch_status(const Client& client);
 
 // `until`: "running", "stopped", "finished" or "episode=200". A timeout of 0 waits for ever. Exit::failed when it
 // cannot be any more; Exit::no_daemon only when none answers at the beginning.
-Exit wait_until(const Client& client, const std::string& until, std::chrono::seconds timeout);
+Exit wait_until(const Client& client, const std::string& until, std::chrono::seconds timeout, bool as_json);
 
 struct WaitOptions {
   bool wait = true;
   std::chrono::seconds timeout{120};
+  bool as_json = false;
 };
 
 Exit start(const Client& client, const WaitOptions& wait);

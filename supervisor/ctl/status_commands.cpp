@@ -58,7 +58,7 @@ Exit watch_status(const Client& client) {
   return Exit::ok;  // whoever read it has gone
 }
 
-Exit wait_until(const Client& client, const std::string& text, std::chrono::seconds timeout) {
+Exit wait_until(const Client& client, const std::string& text, std::chrono::seconds timeout, bool as_json) {
   const auto until = parse_until(text);
   if (!until) return complain(until.error().message, Exit::usage);
   const auto begun = std::chrono::steady_clock::now();
@@ -70,18 +70,19 @@ Exit wait_until(const Client& client, const std::string& text, std::chrono::seco
       last = sentence_of(*status) + ", episode " + std::to_string(integer_member(*status, "episode").value_or(0));
       const Awaited awaited = judge(*until, *status);
       if (awaited == Awaited::there) {
-        say(last + ".");
-        return Exit::ok;
+        return conclude(last + ".", Exit::ok, *status, as_json);
       }
       if (awaited == Awaited::never)
-        return complain("waiting for " + escape_control(text) + " is in vain: " + last + ".", Exit::failed);
+        return conclude("waiting for " + escape_control(text) + " is in vain: " + last + ".", Exit::failed, *status,
+                        as_json);
       if (first)
         std::fprintf(stderr, "supervisorctl: %s; waiting until %s.\n", last.c_str(), escape_control(text).c_str());
     } else if (last.empty() || status.error().kind != ErrorKind::unavailable) {
       return complain(status.error());
     }
     if (timeout.count() > 0 && std::chrono::steady_clock::now() - begun > timeout) {
-      return complain("timed out after " + std::to_string(timeout.count()) + " s; " + last, Exit::timed_out);
+      return conclude("timed out after " + std::to_string(timeout.count()) + " s; " + last, Exit::timed_out,
+                      status ? std::optional(*status) : std::nullopt, as_json);
     }
     std::this_thread::sleep_for(kPollInterval);
   }

@@ -32,10 +32,11 @@ void waiting(CLI::App& verb, Arguments& arguments) {
       ->type_name("SECONDS")
       ->check(seconds(1, 86400))
       ->capture_default_str();
+  json_flag(verb, arguments);
 }
 
 WaitOptions wait_of(const Arguments& arguments) {
-  return {!arguments.no_wait, std::chrono::seconds(arguments.timeout_s)};
+  return {!arguments.no_wait, std::chrono::seconds(arguments.timeout_s), arguments.json};
 }
 
 void one_checkpoint(CLI::App& verb, Arguments& arguments) {
@@ -131,10 +132,11 @@ constexpr Verb kVerbs[] = {
        verb.add_option("--timeout", arguments.patience_s, "At most so long; 0: for ever")
            ->type_name("SECONDS")
            ->check(seconds(0, 86400 * 365));
+       json_flag(verb, arguments);
      },
      [](const Arguments& arguments) {
        return with_client(arguments, [&](const Client& client) {
-         return wait_until(client, arguments.until, std::chrono::seconds(arguments.patience_s));
+         return wait_until(client, arguments.until, std::chrono::seconds(arguments.patience_s), arguments.json);
        });
      }},
     {"events", "What happened and what was decided, with reasons.",
