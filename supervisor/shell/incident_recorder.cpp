@@ -48,6 +48,7 @@ void IncidentRecorder::guarded(const std::function<void()>& work) {
 void IncidentRecorder::begin(IncidentReport report, const EvidenceRequest& request,
                              std::chrono::system_clock::time_point when) {
   current_.reset();
+  is_decided_ = false;
   where_.clear();
   auto begun = book_.begin(std::move(report), when);
   if (!begun) return warn(begun.error());
@@ -84,13 +85,29 @@ void IncidentRecorder::ended(IncidentReport report, EvidenceRequest request) {
   asio::post(writer_, [this, report = std::move(report), request = std::move(request), when] {
     guarded([&] {
       give_way();
-      if (!current_ || current_->attempt != report.attempt || current_->exit) return begin(report, request, when);
-      current_->cause = report.cause;
-      current_->exit = report.exit;
-      current_->decision = report.decision;
-      amend();
+      const bool investigated = current_ && current_->attempt == report.attempt && !is_decided_;
+      if (!investigated) {
+        begin(report, request, when);
+      } else {
+        current_->cause = report.cause;
+        current_->exit = report.exit;
+        current_->decision = report.decision;
+        amend();
+      }
+      is_decided_ = true;
     });
     asio::post(io_, [tell = on_ended_, report, where = where_] { tell(report, where); });
+  });
+}
+
+void IncidentRecorder::left(std::int64_t attempt, const core::ExitStatus& exit) {
+  asio::post(writer_, [this, attempt, exit] {
+    guarded([&] {
+      if (!current_ || current_->attempt != attempt || is_decided_) return;
+      current_->exit = exit;
+      current_->decision = "what was asked for meanwhile came first: a stop, or a start from elsewhere";
+      amend();
+    });
   });
 }
 

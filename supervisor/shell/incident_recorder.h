@@ -41,6 +41,10 @@ class IncidentRecorder {
   // now.
   void ended(IncidentReport report, EvidenceRequest request);
 
+  // A worker has ended. One that was investigated and whose end became no incident of its own, because something else
+  // was asked for meanwhile, is on record all the same, with its end; `ended` of the same attempt may still follow.
+  void left(std::int64_t attempt, const core::ExitStatus& exit);
+
   // What followed the last incident: where the next attempt resumed, and how many episodes that cost.
   void relaunched(std::int64_t resumed_from, std::int64_t lost_episodes);
 
@@ -64,6 +68,7 @@ class IncidentRecorder {
   OnTrouble on_trouble_;
   EvidenceGatherer gatherer_;
   std::optional<IncidentReport> current_;  // the newest, as far as it is known
+  bool is_decided_ = false;                // `ended` has told what was done about it
   std::string where_;                      // its folder
   std::stop_source stop_;
   asio::thread_pool writer_{1};

@@ -258,6 +258,7 @@ void Supervisor::hear_last_words(std::int64_t attempt, const core::ExitStatus& s
     words_awaited_.reset();
     log_end_ = log_end;
     post(core::WorkerExited{attempt, status, std::move(words)});
+    recorder_->left(attempt, status);
   };
   words_awaited_ = attempt;
   words_timer_.expires_after(kLastWordsWait);

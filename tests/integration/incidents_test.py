@@ -102,6 +102,30 @@ class Incidents(ControlTest):
                 self.end(supervisor)
 
 
+class Overtaken(ControlTest):
+    def test_p11_one_that_a_stop_came_before_is_told_to_its_end(self):
+        stubborn = "trap '' TERM; while :; do sleep 0.1; done"
+        self.configure(worker={"command": ["/bin/sh", "-c", stubborn], "resume_args": ["{checkpoint}"]},
+                       supervisor={"startup_timeout": "1s", "stop_timeout": "2s"})
+        supervisor = self.supervise()
+        supervisor.says("sending SIGTERM to worker")
+        for verb in ("restart", "fresh"):
+            self.ask(OK, verb, "--no-wait")
+        self.ask(OK, "stop")
+        self.in_state("stopped", desired="down")
+
+        def told():
+            [path] = self.state_folder().glob("incidents/*-attempt1-start_timeout/report.json")
+            report = self.read_json(path)
+            return report if report["exit"] else None
+        report = self.until(told, "its end in the report")
+        self.assertEqual(report["exit"], {"signal": signal.SIGABRT.value})
+        story = " ".join(self.ask(OK, "incidents", "show", "latest").split())
+        self.assertIn("What was done: What was asked for meanwhile came first: a stop", story)
+        self.assertNotIn("has not ended yet", story)
+        self.end(supervisor)
+
+
 class Hang(ControlTest):
     def test_p11_a_hang_is_told_with_how_it_was_noticed_and_what_the_machine_looked_like(self):
         self.configure(training={"episodes": 6},
