@@ -234,6 +234,26 @@ class Package(unittest.TestCase):
 
     # ---- units
 
+    def test_P5_a_run_moves_to_another_machine(self):
+        """The commands of docs/OPERATING.md; there the service's user has another number."""
+        home = f"/var/lib/{NAME}"
+        self.start()
+        self.inside("systemctl", "disable", "--now", NAME)
+        stopped = self.newest()
+        self.inside("tar", "-C", home, "-cf", "/root/run.tar", "models")
+        self.inside("rm", "-rf", home)
+        number = self.inside("id", "-u", NAME).stdout.strip()
+        self.inside("usermod", "-u", "4711", NAME)
+        self.addCleanup(self.inside, "usermod", "-u", number, NAME)
+        self.inside("install", "-d", "-o", NAME, "-g", NAME, "-m", "750", home)
+        self.inside("tar", "-C", home, "-xf", "/root/run.tar")
+        self.inside("chown", "-R", f"{NAME}:", f"/var/log/{NAME}")  # the log is not of the other machine
+        self.inside("systemctl", "enable", "--now", NAME)
+        self.training()
+        status = self.ask()
+        self.assertEqual(status["worker"]["resumed_from"]["episode"], stopped["episode"])
+        self.assertEqual(status["run_id"], stopped["run_id"])
+
     def test_P4_two_runs_side_by_side_share_nothing(self):
         pids = {}
         for name in ("day", "night"):
