@@ -1,5 +1,9 @@
 #include "common/base/process_identity.h"
 
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <iterator>
@@ -49,6 +53,16 @@ const std::string& current_boot_id() {
     return id;
   }();
   return kId;
+}
+
+std::chrono::nanoseconds age_of(const ProcessIdentity& identity) {
+  timespec since_boot{};
+  ::clock_gettime(CLOCK_BOOTTIME, &since_boot);  // what the start is counted on
+  const auto now = std::chrono::seconds(since_boot.tv_sec) + std::chrono::nanoseconds(since_boot.tv_nsec);
+  const std::chrono::duration<double> start(static_cast<double>(identity.start_ticks) /
+                                            static_cast<double>(::sysconf(_SC_CLK_TCK)));
+  const auto age = now - std::chrono::duration_cast<std::chrono::nanoseconds>(start);
+  return std::max(age, std::chrono::nanoseconds::zero());
 }
 
 bool is_alive(const ProcessIdentity& identity) {

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,6 +30,9 @@ std::optional<std::uint64_t> start_ticks_from_stat(std::string_view stat);
 
 // This boot's id, or an empty string where the kernel does not tell. Asked for once: a process does not outlive a boot.
 const std::string& current_boot_id();
+
+// Since it was started.
+std::chrono::nanoseconds age_of(const ProcessIdentity& identity);
 
 // Whether exactly this process (not a later one with its pid) is still alive.
 bool is_alive(const ProcessIdentity& identity);

@@ -104,7 +104,7 @@ void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, core::Work
   worker_ = std::move(worker);
   forget_worker();
   receiver_->begin_attempt();
-  spawned_ = now();
+  spawned_ = now() - age_of(worker_->identity());
   log_offset_ = log_size;
   how.pid = worker_->pid();
   post(std::move(how));

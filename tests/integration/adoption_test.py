@@ -34,13 +34,16 @@ class AdoptionTest(ProgramTest):
 class Adoption(AdoptionTest):
     def test_the_worker_lives_on_and_is_adopted_and_its_end_is_handled(self):
         worker = self.orphan()
+        orphaned = time.monotonic()
         before = self.episodes()[-1]
         self.saved(before + 20)  # it trains with nobody watching
         self.assertTrue(alive(worker))
+        asked = time.monotonic()
         supervisor = self.supervise("--exit-when-done")
         status = self.in_state("running")
         self.assertEqual((status["worker"]["pid"], status["desired"]), (worker, "up"))
         self.assertIn(f"adopted worker {worker}", status["reason"])
+        self.assertGreater(status["worker"]["uptime_s"], asked - orphaned, "its own age, not that of the adoption")
         heard = self.until(lambda: self.status()["episode"], "its heartbeats")
         self.until(lambda: self.status()["episode"] > heard, "its progress")
         supervisor.ends(0)

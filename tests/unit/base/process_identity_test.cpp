@@ -68,6 +68,20 @@ TEST(AProcess, WithTheSamePidButAnotherStartOrBootIsAnother) {
   EXPECT_FALSE(is_alive(other_boot));
 }
 
+TEST(AProcess, IsAsOldAsItsStartSays) {
+  const long ticks_a_second = ::sysconf(_SC_CLK_TCK);
+  auto self = identify_process(::getpid());
+  ASSERT_TRUE(self.has_value());
+  const auto age = age_of(*self);
+  EXPECT_GE(age, std::chrono::nanoseconds::zero());
+  EXPECT_LT(age, std::chrono::minutes{10}) << "not that of the machine";
+  ASSERT_GT(self->start_ticks, static_cast<std::uint64_t>(ticks_a_second));
+  self->start_ticks -= static_cast<std::uint64_t>(ticks_a_second);
+  EXPECT_GE(age_of(*self) - age, std::chrono::milliseconds{999});
+  self->start_ticks = std::uint64_t{1} << 40U;  // later than now
+  EXPECT_EQ(age_of(*self), std::chrono::nanoseconds::zero());
+}
+
 TEST(AProcess, WithAnImpossiblePidIsNone) {
   for (const pid_t pid : {0, -1, -12345}) EXPECT_EQ(identify_process(pid), std::nullopt);
 }
