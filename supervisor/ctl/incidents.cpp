@@ -15,8 +15,6 @@ namespace {
 namespace json = boost::json;
 using std::chrono::system_clock;
 
-constexpr std::size_t kAnswerBytesMax = std::size_t{4} << 20;
-
 // Of a name, in a request's target.
 bool is_plain(std::string_view selector) {
   return !selector.empty() && selector.find_first_not_of(
@@ -27,13 +25,9 @@ bool is_plain(std::string_view selector) {
 Result<json::object> ask(const Client& client, const std::string& target) {
   const auto reply = client.request("GET", target);
   if (!reply) return reply.error();
-  const auto document = parse_json(reply->body, "the supervisor's answer", kAnswerBytesMax);
-  if (!document) return document.error();
-  if (!document->is_object()) return make_error(ErrorKind::internal, "the supervisor's answer is no JSON object.");
-  const json::object& object = document->get_object();
-  if (reply->status == 200) return object;
-  const std::string detail = escape_control(string_member(object, "detail").value_or("The supervisor refused."));
-  return make_error(reply->status == 404 ? ErrorKind::not_found : ErrorKind::internal, detail);
+  const auto document = object_in(*reply);
+  if (!document || reply->status == 200) return document;
+  return make_error(reply->status == 404 ? ErrorKind::not_found : ErrorKind::internal, detail_in(*reply));
 }
 
 // `read` does without the daemon what the target does with it.

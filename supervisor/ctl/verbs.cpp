@@ -15,15 +15,19 @@ void json_flag(CLI::App& verb, Arguments& arguments) {
 }
 
 // CLI11's own refusal does not say what is wanted.
-CLI::Validator seconds(std::int64_t least, std::int64_t most) {
+CLI::Validator whole(std::int64_t least, std::int64_t most, const std::string& of_what = {}) {
   return CLI::Validator(
-      [least, most](std::string& text) {
+      [least, most, of_what](std::string& text) {
         const auto number = parse_plain_integer(text);
         if (number && *number >= least && *number <= most) return std::string();
-        return escape_control(text) + " is no whole number of seconds from " + std::to_string(least) + " to " +
+        return escape_control(text) + " is no whole number" + of_what + " from " + std::to_string(least) + " to " +
                std::to_string(most);
       },
       "");
+}
+
+CLI::Validator seconds(std::int64_t least, std::int64_t most) {
+  return whole(least, most, " of seconds");
 }
 
 void waiting(CLI::App& verb, Arguments& arguments) {
@@ -46,9 +50,9 @@ void one_checkpoint(CLI::App& verb, Arguments& arguments) {
 
 void incident_list(CLI::App& verb, Arguments& arguments) {
   json_flag(verb, arguments);
-  verb.add_option("-n", arguments.limit, "At most so many, the newest")
+  verb.add_option("-n", arguments.limit, "At most so many, the newest (1 to 100)")
       ->type_name("N")
-      ->check(CLI::Range(std::size_t{1}, api::kIncidentsMax))
+      ->check(whole(1, api::kIncidentsMax))
       ->capture_default_str();
 }
 
@@ -144,9 +148,9 @@ constexpr Verb kVerbs[] = {
      [](CLI::App& verb, Arguments& arguments) {
        verb.add_flag("-f,--follow", arguments.events.follow,
                      "Go on with what happens, also over a restart of the supervisor");
-       verb.add_option("-n", arguments.events.count, "So many of the newest first")
+       verb.add_option("-n", arguments.events.count, "So many of the newest first (at most 1000)")
            ->type_name("N")
-           ->check(CLI::Range(0, 1000))
+           ->check(whole(0, 1000))
            ->capture_default_str();
        verb.add_option("--level", arguments.events.level, "From this on; debug: each checkpoint too")
            ->type_name("debug|info|warn|error")
@@ -166,9 +170,9 @@ constexpr Verb kVerbs[] = {
      [](CLI::App& verb, Arguments& arguments) {
        verb.add_flag("-f,--follow", arguments.logs.follow,
                      "Go on with what comes, also over a restart of the worker or of the supervisor");
-       verb.add_option("-n", arguments.logs.count, "So many of the newest lines first")
+       verb.add_option("-n", arguments.logs.count, "So many of the newest lines first (at most 1000)")
            ->type_name("N")
-           ->check(CLI::Range(std::size_t{0}, api::kOutputLinesMax))
+           ->check(whole(0, api::kOutputLinesMax))
            ->capture_default_str();
        verb.add_flag("--json", arguments.logs.as_json, "As JSON, one line a line");
      },
@@ -230,7 +234,7 @@ constexpr Verb kVerbs[] = {
        verb.add_option("--plot", arguments.plot, "Draw the history of this metric")->type_name("NAME");
        verb.add_option("--last", arguments.last, "Of the newest so many episodes only")
            ->type_name("N")
-           ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000'000}));
+           ->check(whole(1, 1'000'000'000));
        json_flag(verb, arguments);
      },
      [](const Arguments& arguments) {

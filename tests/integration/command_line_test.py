@@ -139,12 +139,21 @@ class WrongUse(CommandLineTest):
                                 (("release", "--help"), "did you mean checkpoints release?"),
                                 (("status", "now", "--help"), "one word too many"),
                                 (("--socket",), "--socket"), (("wait", "--until", "stopped", "--timeout", "10m"), "10m is no whole number of seconds"),
+                                (("events", "-n", "1001"), "1001 is no whole number from 0 to 1000"),
+                                (("logs", "-n", "-1"), "-1 is no whole number from 0 to 1000"),
+                                (("incidents", "-n", "0"), "0 is no whole number from 1 to 100"),
+                                (("metrics", "--last", "1.5"), "1.5 is no whole number from 1 to"),
                                 (("stop", "--timeout", "x"), "supervisorctl stop --help"),
                                 (("wait", "--until", "later"), "episode=N")):
             said = self.ask(USAGE, *arguments)
             self.assertIn(hint, said, arguments)
             self.assertTrue(said.startswith("supervisorctl: "), said)
             self.assertNotIn("\x1b", said)
+
+    def test_no_help_speaks_the_language_of_programmers(self):
+        for verb in ("", "events", "logs", "incidents", "metrics", "stop", "wait", "restart"):
+            said = self.ask(OK, *filter(None, (verb, "--help")))
+            self.assertNotRegex(said, r"UINT|INT\b| in \[", verb)
 
     def test_p7_where_no_supervisor_was_found_is_said(self):
         self.assertIn("/config.yaml): No such file", self.ask(NO_DAEMON, "status"))
