@@ -39,10 +39,9 @@ HolderVerdict judge_holder(const LockHolder& holder, const OwnLaunches& own) {
     return not_ours("it trains the run " + escape_control(marks.run_id) + ", and ours is " +
                     (own.run_id.empty() ? "not known" : escape_control(own.run_id)));
   }
-  // The newest launch is written down when its worker runs, so it may be one more than is remembered.
-  if (marks.attempt > own.attempts + 1) {
+  if (marks.attempt > own.attempts) {
     return not_ours("it is attempt " + std::to_string(marks.attempt) + ", and only " + std::to_string(own.attempts) +
-                    " are known to have been launched here");
+                    " have been launched here");
   }
   return ours(marks);
 }

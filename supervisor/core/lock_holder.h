@@ -30,7 +30,7 @@ struct LockHolder {
 // What the supervisor that asks knows about its launches.
 struct OwnLaunches {
   std::string run_id;         // empty: not known
-  std::int64_t attempts = 0;  // so far, as far as it was written down
+  std::int64_t attempts = 0;  // so far
   std::string notify_socket;  // its address here; it lies in the state directory, which one supervisor has at a time
 };
 

@@ -137,9 +137,8 @@ void Step::operator()(const LaunchPrepared& event) {
   if (event.resume.path.empty()) s().progress.metrics.clear();
   // Going back, or fresh, begins the history of this run's progress anew.
   if (wished()) s().high_water = event.resume.episode;
-  // A beginning has a run of its own, and without it in writing its worker might not be known to be ours.
-  const bool begins = event.resume.path.empty();
-  act(SaveState{wished() ? SaveState::When::durable : begins ? SaveState::When::written : SaveState::When::soon});
+  // In writing before there is a worker: by this the next supervisor knows it for ours, and what it was told.
+  act(SaveState{wished() ? SaveState::When::durable : SaveState::When::written});
   act(SpawnWorker{s().attempt, event.resume});
 }
 

@@ -263,8 +263,8 @@ struct RecordIncident {  // an unplanned end, for those who ask later
 };
 // Write the state down before the launch, rescue or leaving that follows: durable, where it holds what a power cut must
 // not undo; else so that it outlives this process, and durable a moment later. A signal does not wait for it.
-// Or only soon, since nobody waits for a disk between a crash and a relaunch: a supervisor that is killed within that
-// moment is not remembered to have seen the crash, and the worker that it may have started is found by its lock.
+// Or only soon, where the next step writes it down: a supervisor that is killed before that is not remembered to have
+// seen the end of its worker.
 struct SaveState {
   enum class When { durable, written, soon };
   When when = When::durable;

@@ -158,7 +158,7 @@ class World {
     next.tells_progress = memory_.tells_progress;
     next.poison = memory_.poison;
     const bool known = process_ && memory_.pid == process_->pid;
-    const bool intended = process_ && memory_.attempt <= process_->attempt;  // found by its lock
+    const bool intended = process_ && memory_.pid == 0 && memory_.attempt == process_->attempt;  // found by its lock
     state_ = next;
     queue_.clear();
     preparing_.clear();
