@@ -186,7 +186,8 @@ Memory load_memory(const checkpoint::Directory& directory, std::string& note) {
     if (!file && file.error().kind == ErrorKind::not_found) continue;
     auto memory = file ? parse_memory(file->text(), directory.path_of(name)) : Result<Memory>(file.error());
     if (memory) return std::move(*memory);
-    note = "passing over " + directory.path_of(name) + ": " + memory.error().message;
+    note +=
+        (note.empty() ? "passing over " : " Passing over ") + directory.path_of(name) + ": " + memory.error().message;
     if (memory.error().kind == ErrorKind::unavailable) continue;
     // Kept for whoever wants to know, or goes back to the newer version that wrote it; the next save takes its name.
     const std::string aside = std::string(name) + kRejected;

@@ -35,8 +35,8 @@ Result<Memory> parse_memory(std::string_view text, std::string_view name);
 enum class Durable { now, later };
 Result<> save_memory(const checkpoint::Directory& directory, const Memory& memory, Durable durable = Durable::now);
 
-// Empty when there is none yet. `note` is set to a sentence when a file had to be passed over; one that was read and is
-// of no use is kept under another name.
+// Empty when there is none yet. `note` is empty, and gets a sentence for each file that had to be passed over; one that
+// was read and is of no use is kept under another name.
 Memory load_memory(const checkpoint::Directory& directory, std::string& note);
 
 }  // namespace ts::shell

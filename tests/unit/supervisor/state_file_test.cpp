@@ -113,9 +113,12 @@ TEST_F(StateFile, FallsBackOnItsBackup) {
   }
   std::filesystem::remove(temporary_ / "state.json");
   EXPECT_EQ(load().state.attempt, 6);
+  write_text(temporary_ / "state.json", "bad");
   write_text(temporary_ / "state.json.bak", "worse");
   expect_same(load(), Memory{});
-  EXPECT_FALSE(note_.empty());
+  for (const auto* name : {"state.json:", "state.json.rejected", "state.json.bak:", "state.json.bak.rejected"}) {
+    EXPECT_NE(note_.find(name), std::string::npos) << name << " is not named: " << note_;
+  }
 }
 
 TEST_F(StateFile, IsNotFollowedElsewhere) {
