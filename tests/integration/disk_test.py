@@ -129,7 +129,7 @@ class Full(DiskTest):
         self.fill()
         self.until(lambda: self.status().get("restarts", {}).get("cannot_save", 0) >= 3 or
                    self.status().get("state") in ("backoff", "fatal"), "incidents")
-        self.assertIn(self.status()["state"], ("backoff", "fatal"), "relaunched at once again and again")
+        self.in_state("backoff", "fatal")  # and not relaunched at once again and again
         self.make_room()
         if self.status()["state"] == "fatal":
             self.assertEqual(self.ctl("start").returncode, 0)

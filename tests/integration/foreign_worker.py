@@ -20,7 +20,10 @@ def notify(*lines):
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.sendto("\n".join(lines).encode(), address)
+        try:
+            sender.sendto("\n".join(lines).encode(), address)
+        except (ConnectionRefusedError, FileNotFoundError):
+            pass  # a supervisor that was killed; the next one listens on the same address
 
 
 def send_rubbish():
