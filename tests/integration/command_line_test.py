@@ -101,6 +101,9 @@ class Completion(CommandLineTest):
         self.assertIn("--no-wait", self.complete("supervisorctl", "restart", "--"))
         self.assertIn("latest", self.complete("supervisorctl", "checkpoints", "show", ""))
         self.assertEqual(self.complete("supervisorctl", "completion", ""), {"bash", "zsh", "fish"})
+        self.assertEqual(self.complete("supervisorctl", "wait", "--until", ""), {"running", "stopped", "finished"})
+        self.assertLessEqual({"latest", "best", "config.yaml"}, self.complete("supervisorctl", "restart", "--from", ""))
+        self.assertEqual(self.complete("supervisorctl", "metrics", "--plot", ""), set())
         # A value is none of the verbs, and what follows it is completed as if it were not there.
         self.assertIn("config.yaml", self.complete("supervisorctl", "--config", "conf"))
         self.assertEqual(self.complete("supervisorctl", "--config", "status", "rest"), {"restart"})

@@ -13,6 +13,8 @@ class TheScript : public testing::Test {
     auto* verb = app_.add_subcommand("show", "Show it's parts.\nAnd more.");
     verb->add_option("what", text_, "What")->type_name("latest|best|epN|FILE");
     verb->add_flag("-q,--quiet", quiet_, "Say nothing");
+    verb->add_option("--until", text_, "When")->type_name("running|finished|episode=N");
+    verb->add_option("--name", text_, "Whose")->type_name("NAME");
     app_.add_flag("--secret", secret_, "Not shown")->group("");
   }
   std::string script(const std::string& shell) { return completion(app_, shell).value_or("none"); }
@@ -36,6 +38,16 @@ TEST_F(TheScript, OffersVerbsOptionsAndWordsButNoPlaceholders) {
       EXPECT_EQ(text.find(part), std::string::npos) << shell << part;
     }
   }
+}
+
+TEST_F(TheScript, OffersForAnOptionWhatItTakesAndFilesOnlyWhereItTakesThem) {
+  app_.add_option("--config", text_, "Which")->type_name("FILE");
+  EXPECT_NE(script("bash").find("'value --until') words='running finished';;"), std::string::npos) << script("bash");
+  EXPECT_NE(script("bash").find("'value --name') words='';;"), std::string::npos) << script("bash");
+  EXPECT_NE(script("bash").find("'value --config') words='' files=yes;;"), std::string::npos) << script("bash");
+  EXPECT_NE(script("zsh").find("'value --until') compadd -- 'running' 'finished'; return;;"), std::string::npos);
+  EXPECT_NE(script("fish").find("-l until -x -a 'running finished' -d 'When'"), std::string::npos) << script("fish");
+  EXPECT_NE(script("fish").find("-l config -r -F -d 'Which'"), std::string::npos) << script("fish");
 }
 
 TEST_F(TheScript, QuotesWhatAShellWouldRead) {
