@@ -160,7 +160,9 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::configuration);
+    if (!ts::cli::is_wrong(app, error)) return app.exit(error);
+    std::fprintf(stderr, "trainer: %s\n", ts::cli::what_is_wrong(app, error).c_str());
+    return static_cast<int>(ExitCode::configuration);
   }
   try {
     return run(arguments);

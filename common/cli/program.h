@@ -34,6 +34,16 @@ std::string man_page(const ManPage& page);
 // A hidden option --man-page, which prints it.
 void add_man_page(CLI::App& app, ManPage page);
 
+// The verb that was named last; without verbs the program itself. After parsing.
+const CLI::App& innermost(const CLI::App& root);
+
+// Whether parsing ended for something wrong, and not for a --help or --version: help on what does not exist would be
+// help on something else.
+bool is_wrong(const CLI::App& root, const CLI::ParseError& error);
+
+// Then: a sentence that names what was wrong, the nearest right word, and where help is.
+std::string what_is_wrong(const CLI::App& root, const CLI::ParseError& error);
+
 // The script that completes the command line of `app` in bash, zsh or fish; nothing for another shell.
 std::optional<std::string> completion(const CLI::App& app, std::string_view shell);
 

@@ -110,7 +110,9 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::configuration);
+    if (!ts::cli::is_wrong(app, error)) return app.exit(error);
+    std::fprintf(stderr, "trainer-supervisor: %s\n", ts::cli::what_is_wrong(app, error).c_str());
+    return static_cast<int>(ExitCode::configuration);
   }
   options.config_file = config_file;
   try {

@@ -158,6 +158,18 @@ class WrongUse(CommandLineTest):
             said = self.ask(OK, *filter(None, (verb, "--help")))
             self.assertNotRegex(said, r"UINT|INT\b| in \[", verb)
 
+    def test_p7_the_daemon_and_the_trainer_say_it_alike(self):
+        for program, option, hint in (("trainer-supervisor", "--frsh", "did you mean --fresh?"),
+                                      ("trainer", "--resum", "did you mean --resume?"), ("trainer", "now", "one word too many")):
+            if not self.program(program).exists():
+                continue  # built without libtorch
+            refused = self.run_program(program, option)
+            self.assertEqual(refused.returncode, 78, "as the exit codes of a worker have it")
+            self.assertEqual(refused.stdout, "")
+            self.assertTrue(refused.stderr.startswith(f"{program}: "), refused.stderr)
+            self.assertIn(hint, refused.stderr)
+            self.assertIn(f"{program} --help says what there is.", refused.stderr)
+
     def test_p7_where_no_supervisor_was_found_is_said(self):
         self.assertIn("/config.yaml): No such file", self.ask(NO_DAEMON, "status"))
         self.assertIn("/nowhere.sock (given with --socket): ", self.ask(NO_DAEMON, "--socket", "/nowhere.sock", "status"))

@@ -16,7 +16,7 @@ from harness import BIN, ROOT, ProgramTest, main  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 STOPPED = re.compile(r"Stopped after episode (\d+); the newest checkpoint is models/model_ep(\d+)\.pt\. "
-                     r"To go on, start it again: \./run_training\.sh")
+                     r"To go on, start it again with the same command\.")
 
 
 class InterruptTest(ProgramTest):

@@ -20,7 +20,7 @@ from typing import NamedTuple
 MAY_INCLUDE = {
     "common/base": [],
     "common/checkpoint": ["common/base"],
-    "common/cli": [],
+    "common/cli": ["common/base"],
     "common/protocol": ["common/base"],
     "common/config": ["common/base"],
     "supervisor/core": ["common/base", "common/protocol"],
