@@ -50,8 +50,9 @@ TEST(TheGate, OpensForTheTokenOnly) {
   };
   EXPECT_EQ(access("Bearer " + kToken, kToken), Access::everything);
   EXPECT_EQ(access("bearer " + kToken, kToken), Access::everything) << "RFC 9110: a scheme has no case";
-  for (const std::string& wrong : {std::string(), std::string(kToken), std::string("Bearer "), "Basic " + kToken, "Bearer " + kToken + "a",
-                                   "Bearer " + kToken.substr(1), "Bearer " + std::string(64, 'A')}) {
+  for (const std::string& wrong :
+       {std::string(), std::string(kToken), std::string("Bearer "), "Basic " + kToken, "Bearer " + kToken + "a",
+        "Bearer " + kToken.substr(1), "Bearer " + std::string(64, 'A')}) {
     EXPECT_EQ(access(wrong, kToken), Access::looking) << wrong;
   }
   EXPECT_EQ(access("Bearer ", ""), Access::looking) << "without a token there is none to present";
