@@ -126,7 +126,9 @@ std::optional<SnapshotNotice> parse_snapshot(std::string_view record) {
   if (!episode || *episode < 1 || *episode > kCountMax) return std::nullopt;
   if (!bytes || *bytes < 1 || *bytes > kCountMax) return std::nullopt;
   if (!digest || !is_digest(*digest)) return std::nullopt;
-  return SnapshotNotice{*episode, static_cast<std::uint64_t>(*bytes), std::move(*digest), std::string(record)};
+  const boost::json::object* best = object_member(*object, "best");
+  const bool is_best = best != nullptr && integer_member(*best, "episode") == episode;
+  return SnapshotNotice{*episode, static_cast<std::uint64_t>(*bytes), std::move(*digest), std::string(record), is_best};
 }
 
 Result<NotifyMessage> decode(std::string_view datagram) {

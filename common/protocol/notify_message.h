@@ -34,6 +34,7 @@ struct SnapshotNotice {
   std::string digest;        // "xxh3-128:…" of them
   // The whole object as it was sent: a JSON object whose other members are those of a sidecar.
   std::string record;
+  bool is_best = false;  // it says of itself that its model is the best so far
 
   bool operator==(const SnapshotNotice&) const = default;
 };

@@ -146,39 +146,74 @@ Result<std::optional<checkpoint::Episode>> newest_on_disk(const Sidecar& sidecar
   return std::optional<checkpoint::Episode>();
 }
 
-}  // namespace
+std::string name_of(const HeldSnapshot& held) {
+  return "the snapshot of episode " + std::to_string(held.notice.episode);
+}
 
-Rescue rescue_snapshot(const HeldSnapshot& held, const std::string& run_id, const config::Config& config,
+Rescue not_rescued(const HeldSnapshot& held, Rescue::Outcome outcome, const Error& error) {
+  return {outcome, name_of(held) + " was not rescued: " + as_clause(error.message) + ".", std::nullopt};
+}
+
+Rescue commit_snapshot(const HeldSnapshot& held, const Sidecar& sidecar, const config::Config& config,
                        const checkpoint::Directory& directory, checkpoint::StoreWriter& writer) {
-  const std::string snapshot = "the snapshot of episode " + std::to_string(held.notice.episode);
-  const auto give_up = [&](Rescue::Outcome outcome, const Error& error) {
-    return Rescue{outcome, snapshot + " was not rescued: " + as_clause(error.message) + ".", std::nullopt};
-  };
   const auto begun = std::chrono::steady_clock::now();
-  const auto sidecar = make_sidecar(held, run_id, config);
-  if (!sidecar) return give_up(Rescue::Outcome::refused, sidecar.error());
-  const auto on_disk = newest_on_disk(*sidecar, directory);
-  if (!on_disk) return give_up(Rescue::Outcome::not_written, on_disk.error());
-  if (*on_disk) {
-    return {Rescue::Outcome::not_needed,
-            snapshot + " need not be rescued: episode " + std::to_string(**on_disk) + " is on disk.", std::nullopt};
-  }
   const auto memory = MappedMemory::open(held.memory.get(), held.notice.bytes);
   if (!memory) {
     const bool for_good = memory.error().kind == ErrorKind::checkpoint;
-    return give_up(for_good ? Rescue::Outcome::refused : Rescue::Outcome::not_written, memory.error());
+    return not_rescued(held, for_good ? Rescue::Outcome::refused : Rescue::Outcome::not_written, memory.error());
   }
   const auto right = check_content(memory->bytes(), held.notice, config);
-  if (!right) return give_up(Rescue::Outcome::refused, right.error());
-  const auto committed = writer.commit(memory->bytes(), *sidecar, [&](Sidecar& durable) {
+  if (!right) return not_rescued(held, Rescue::Outcome::refused, right.error());
+  const auto committed = writer.commit(memory->bytes(), sidecar, [&](Sidecar& durable) {
     const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begun;
     durable.durable_ms = taken.count();
   });
-  if (!committed) return give_up(Rescue::Outcome::not_written, committed.error());
+  if (!committed) return not_rescued(held, Rescue::Outcome::not_written, committed.error());
   return {Rescue::Outcome::rescued,
           "rescued episode " + std::to_string(committed->episode) +
               " from the dead worker's memory: " + directory.path_of(committed->file),
           *committed};
+}
+
+// Whoever filed it, or a better one, read every byte again: what the sidecars say is enough.
+bool is_filed(const Sidecar& sidecar, const checkpoint::Directory& directory) {
+  const checkpoint::Store store(directory);
+  const auto best = store.read_best_sidecar();
+  if (best && best->run_id == sidecar.run_id && best->episode >= sidecar.episode) return true;
+  const auto own = store.read_sidecar(sidecar.episode);
+  return own && own->run_id == sidecar.run_id && own->digest == sidecar.digest;
+}
+
+Rescue rescue_best(const HeldSnapshot& held, const std::string& run_id, const config::Config& config,
+                   const checkpoint::Directory& directory, checkpoint::StoreWriter& writer) {
+  const auto sidecar = make_sidecar(held, run_id, config);
+  if (!sidecar) return not_rescued(held, Rescue::Outcome::refused, sidecar.error());
+  if (is_filed(*sidecar, directory)) return {Rescue::Outcome::not_needed, "", std::nullopt};
+  return commit_snapshot(held, *sidecar, config, directory, writer);
+}
+
+}  // namespace
+
+Rescue rescue_snapshot(const HeldSnapshot& held, const std::string& run_id, const config::Config& config,
+                       const checkpoint::Directory& directory, checkpoint::StoreWriter& writer) {
+  const auto sidecar = make_sidecar(held, run_id, config);
+  if (!sidecar) return not_rescued(held, Rescue::Outcome::refused, sidecar.error());
+  std::string besides;
+  if (held.best && config.checkpoints.save_best) {
+    const Rescue best = rescue_best(*held.best, run_id, config, directory, writer);
+    if (best.outcome == Rescue::Outcome::not_written) return best;
+    if (best.outcome != Rescue::Outcome::not_needed) besides = best.sentence + "; ";
+  }
+  const auto on_disk = newest_on_disk(*sidecar, directory);
+  if (!on_disk) return not_rescued(held, Rescue::Outcome::not_written, on_disk.error());
+  if (*on_disk) {
+    return {Rescue::Outcome::not_needed,
+            besides + name_of(held) + " need not be rescued: episode " + std::to_string(**on_disk) + " is on disk.",
+            std::nullopt};
+  }
+  Rescue rescue = commit_snapshot(held, *sidecar, config, directory, writer);
+  rescue.sentence.insert(0, besides);
+  return rescue;
 }
 
 }  // namespace ts::shell

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -27,6 +28,9 @@ struct HeldSnapshot {
   UniqueFd memory;
   protocol::SnapshotNotice notice;
   std::int64_t attempt = 0;
+  // The newest one before it that was the best so far: whoever died may not have had the time to file it. The worker
+  // writes other things into its memory once it is filed.
+  std::shared_ptr<const HeldSnapshot> best = nullptr;
 };
 
 struct Rescue {
@@ -42,8 +46,9 @@ struct Rescue {
   std::optional<checkpoint::Sidecar> sidecar;  // of the checkpoint that was made
 };
 
-// Everything but a rescue leaves every checkpoint as it was. `run_id`: the run that goes on; empty: the snapshot's own.
-// `writer` writes `directory`. REQUIRES: the worker is dead, writer.recover() has succeeded.
+// Everything but a rescue leaves every checkpoint as it was. A best model that is filed nowhere becomes a checkpoint
+// too, before the newest; the next worker files it from there. `run_id`: the run that goes on; empty: the snapshot's
+// own. `writer` writes `directory`. REQUIRES: the worker is dead, writer.recover() has succeeded.
 Rescue rescue_snapshot(const HeldSnapshot& held, const std::string& run_id, const config::Config& config,
                        const checkpoint::Directory& directory, checkpoint::StoreWriter& writer);
 

@@ -128,7 +128,10 @@ void Supervisor::hold_snapshot(Notification& said) {
     snapshot.reset();  // nothing to hold
     return;
   }
-  held_ = std::make_shared<HeldSnapshot>(HeldSnapshot{std::move(said.descriptors.front()), *snapshot, state_.attempt});
+  std::shared_ptr<const HeldSnapshot> best;
+  if (held_ && !snapshot->is_best) best = held_->notice.is_best ? held_ : held_->best;
+  held_ = std::make_shared<HeldSnapshot>(
+      HeldSnapshot{std::move(said.descriptors.front()), *snapshot, state_.attempt, std::move(best)});
 }
 
 void Supervisor::perform(const core::RescueSnapshot& action) {

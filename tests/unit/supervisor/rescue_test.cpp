@@ -102,6 +102,52 @@ TEST_F(Rescuing, P5_MakesACheckpointLikeAnyOther) {
   EXPECT_EQ(contents().size(), 4U) << "nothing else";
 }
 
+// A best model whose saver had no time to file it goes before the newest.
+TEST_F(Rescuing, P5_SavesTheBestModelTooWhereItIsFiledNowhere) {
+  commit(18);
+  const auto bytes = toy_archive(19);
+  const auto best = std::make_shared<HeldSnapshot>(HeldSnapshot{
+      memfd_of(bytes), notice_of(19, bytes, {{"run_id", "run"}, {"best", {{"episode", 19}, {"value", 2.5}}}}), 4});
+  ASSERT_TRUE(best->notice.is_best);
+  HeldSnapshot newest = held(21);
+  EXPECT_FALSE(newest.notice.is_best);
+  newest.best = best;
+  const Rescue result = rescue(newest);
+  ASSERT_EQ(result.outcome, Outcome::rescued) << result.sentence;
+  EXPECT_EQ(result.sidecar->episode, 21);
+  EXPECT_NE(result.sentence.find("rescued episode 19"), std::string::npos) << result.sentence;
+  EXPECT_TRUE(verified(19));
+  EXPECT_TRUE(verified(21));
+  const auto before = contents();
+  EXPECT_EQ(rescue(newest).outcome, Outcome::not_needed);
+  EXPECT_EQ(contents(), before);
+}
+
+TEST_F(Rescuing, LeavesABestModelAloneThatIsFiledOrNotWanted) {
+  const auto bytes = toy_archive(19);
+  const auto best = std::make_shared<HeldSnapshot>(
+      HeldSnapshot{memfd_of(toy_archive(20)),  // its memory is in use for something else since
+                   notice_of(19, bytes, {{"run_id", "run"}, {"best", {{"episode", 19}, {"value", 2.5}}}}), 4});
+  commit(19);
+  HeldSnapshot newest = held(21);
+  newest.best = best;
+  const Rescue filed = rescue(newest);
+  EXPECT_EQ(filed.outcome, Outcome::rescued) << filed.sentence;
+  EXPECT_EQ(filed.sentence.find("19"), std::string::npos) << filed.sentence;
+
+  std::filesystem::remove_all(models());
+  config.checkpoints.save_best = false;
+  EXPECT_EQ(rescue(newest).outcome, Outcome::rescued);
+  EXPECT_FALSE(verified(19));
+
+  std::filesystem::remove_all(models());
+  config.checkpoints.save_best = true;
+  const Rescue other =
+      rescue(newest);  // not filed, and not what was announced any more: the newest is saved all the same
+  EXPECT_EQ(other.outcome, Outcome::rescued) << other.sentence;
+  EXPECT_NE(other.sentence.find("episode 19 was not rescued"), std::string::npos) << other.sentence;
+}
+
 TEST_F(Rescuing, TakesWhatTheSupervisorKnowsFromNobodyElse) {
   const auto bytes = toy_archive(21);
   HeldSnapshot snapshot{memfd_of(bytes),
