@@ -8,6 +8,7 @@
 #include "common/base/text.h"
 #include "supervisor/api/incidents.h"
 #include "supervisor/ctl/answers.h"
+#include "supervisor/ctl/terminal.h"
 
 namespace ts::ctl {
 namespace {
@@ -48,7 +49,10 @@ Exit list_incidents(const IncidentSource& source, std::size_t limit, bool as_jso
   const auto document = fetch(source, "/v1/incidents?limit=" + std::to_string(limit),
                               [&](const auto& directory) { return api::incidents_document(directory, limit); });
   if (!document) return complain(document.error(), Exit::failed);
-  std::fputs((as_json ? pretty_json(*document) : render_incidents(*document, system_clock::now())).c_str(), stdout);
+  std::fputs(
+      (as_json ? pretty_json(*document) : render_incidents(*document, system_clock::now(), look_of_terminal().width))
+          .c_str(),
+      stdout);
   return Exit::ok;
 }
 

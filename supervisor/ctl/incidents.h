@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -14,8 +15,10 @@
 
 namespace ts::ctl {
 
-// Pure. Members that are missing or of another type are passed over. `now` is for "2h 10m ago".
-std::string render_incidents(const boost::json::object& document, std::chrono::system_clock::time_point now);
+// Pure. Members that are missing or of another type are passed over. `now` is for "2h 10m ago". Where a table is wider
+// than `width` columns (0: it may be), each incident has lines of its own.
+std::string render_incidents(const boost::json::object& document, std::chrono::system_clock::time_point now,
+                             std::size_t width = 0);
 std::string render_incident(const boost::json::object& document, std::chrono::system_clock::time_point now);
 
 // Where incidents are looked up: the daemon is asked; when none answers and a directory is known, that is read.

@@ -258,9 +258,33 @@ std::string log_lines(const json::object& document, bool readable) {
   return out;
 }
 
+std::size_t widest_line(std::string_view text) {
+  std::size_t widest = 0;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    widest = std::max(widest, end);
+    text.remove_prefix(std::min(text.size(), end + 1));
+  }
+  return widest;
+}
+
+// The table's rows for a terminal that is too narrow for it.
+std::string one_below_the_other(const std::vector<std::vector<std::string>>& rows, std::size_t width) {
+  constexpr std::size_t kBelow = 2;
+  std::string out;
+  for (std::size_t i = 1; i < rows.size(); ++i) {
+    const auto& row = rows[i];
+    out += row[0] + "\n";
+    for (const std::string& text : {row[1] + ", episode " + row[3] + ", lost " + row[4], row[5]}) {
+      out += std::string(kBelow, ' ') + wrapped(text, kBelow, width) + "\n";
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
-std::string render_incidents(const json::object& document, system_clock::time_point now) {
+std::string render_incidents(const json::object& document, system_clock::time_point now, std::size_t width) {
   const json::value* incidents = document.if_contains("incidents");
   if (incidents == nullptr || !incidents->is_array() || incidents->get_array().empty()) {
     return "There is no incident on record: no worker has ended unplanned.\n";
@@ -283,6 +307,7 @@ std::string render_incidents(const json::object& document, system_clock::time_po
                     text_of(incident, "cause"), number("episode"), number("lost_episodes"), shorten(done, 200)});
   }
   std::string out = table(rows);
+  if (width > 0 && widest_line(out) > width) out = one_below_the_other(rows, width);
   const auto total = integer_member(document, "total").value_or(0);
   const auto shown = static_cast<std::int64_t>(rows.size()) - 1;
   if (total > shown) out += "and " + std::to_string(total - shown) + " older; -n shows more of them\n";

@@ -1,13 +1,12 @@
 // Looking at the status: once, again and again, or until something is so.
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <thread>
 
 #include "supervisor/ctl/render.h"
 #include "supervisor/ctl/status_reading.h"
+#include "supervisor/ctl/terminal.h"
 #include "supervisor/ctl/waiting.h"
 
 namespace ts::ctl {
@@ -17,19 +16,6 @@ namespace json = boost::json;
 
 constexpr std::chrono::milliseconds kPollInterval{200};
 constexpr std::chrono::seconds kWatchInterval{1};
-
-// https://no-color.org: any value but an empty one says no.
-Look look_of_terminal() {
-  Look look;
-  if (::isatty(STDOUT_FILENO) != 1) return look;
-  winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) look.width = size.ws_col;
-  const char* no_color = std::getenv("NO_COLOR");
-  const char* terminal = std::getenv("TERM");
-  const bool dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
-  look.color = !dumb && (no_color == nullptr || *no_color == '\0');
-  return look;
-}
 
 void draw(const std::string& text) {
   constexpr const char* kHomeAndClear = "\033[H\033[2J";

@@ -152,6 +152,24 @@ TEST(TheStory, OfAWorkerThatToldNothingInventsNothing) {
   EXPECT_TRUE(contains(story("null"), "None that can be read.")) << "what is unreadable is not missing";
 }
 
+TEST(TheList, FitsANarrowTerminal) {
+  const json::object document = json::parse(R"({"total":1,"incidents":[{"id":"2026-01-31T12-00-00.123Z-attempt3-crash",
+      "time":"2026-01-31T09:50:00.000Z","cause":"crash","episode":41,"lost_episodes":2,"resumed_from":39,
+      "decision":"3 in a row without progress, relaunching in 7.7s"}]})")
+                                    .as_object();
+  const std::string narrow = ctl::render_incidents(document, kNoon, 60);
+  EXPECT_TRUE(
+      contains(narrow, "attempt3-crash\n  2026-01-31 09:50:00 UTC (2h 10m ago), episode 41, lost 2\n  3 in a row"))
+      << narrow;
+  const std::string list = narrow.substr(0, narrow.find("For the story"));
+  for (std::size_t at = 0; at < list.size();) {
+    const std::size_t end = list.find('\n', at);
+    EXPECT_LE(end - at, 60U) << list;
+    at = end + 1;
+  }
+  EXPECT_TRUE(contains(ctl::render_incidents(document, kNoon, 300), "WHAT WAS DONE"));
+}
+
 TEST_F(TheRecord, OfManyIsCutAtTheLimitAndSaysHowManyThereAre) {
   const auto open = book();
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(open.begin({}, kNoon + std::chrono::seconds{i}));
