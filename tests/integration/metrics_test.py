@@ -72,7 +72,7 @@ class Metrics(ProgramTest):
     def test_the_verb(self):
         self.assertIn("there is no directory models", self.ask(FAILED))
         self.models.mkdir()
-        self.assertIn("metrics.jsonl does not exist; the trainer writes it", self.ask(FAILED))
+        self.assertIn("metrics.jsonl does not exist. Our own trainer writes that", self.ask(FAILED))
         supervisor = self.supervise()
         self.running_worker(beyond=35)
         self.end(supervisor)
