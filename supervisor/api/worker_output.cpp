@@ -66,6 +66,12 @@ Result<std::optional<File>> open_file(const std::filesystem::path& path) {
   return std::optional(std::move(file));
 }
 
+// The supervisor gives old output of a living worker back to the disk, and leaves a hole there.
+std::uint64_t behind_what_is_gone(const File& file, std::uint64_t offset) {
+  const off_t data = ::lseek(file.fd.get(), static_cast<off_t>(offset), SEEK_DATA);
+  return data < 0 ? offset : static_cast<std::uint64_t>(data);
+}
+
 Result<std::string> read_at(const File& file, std::uint64_t offset, std::size_t bytes) {
   std::string out(bytes, '\0');
   std::size_t have = 0;
@@ -199,9 +205,11 @@ Result<OutputPage> newest_output(const std::filesystem::path& file, std::size_t 
       const std::uint64_t piece = std::min({begin, std::uint64_t{kReadBytes}, std::uint64_t{budget}});
       begin -= piece;
       budget -= piece;
-      const auto text = read_at(current, begin, current.size - begin);
+      const std::uint64_t there = std::min(behind_what_is_gone(current, begin), begin + piece);
+      const auto text = read_at(current, there, current.size - there);
       if (!text) return text.error();
-      lines = lines_of(current, begin, *text);
+      lines = lines_of(current, there, *text);
+      if (there > begin) break;
     }
     if (!placed) page.place = lines.empty() ? current.at(begin) : lines.back().after;
     placed = true;
@@ -223,7 +231,8 @@ Result<OutputPage> output_after(const std::filesystem::path& file, const OutputP
   if (!found->file) return OutputPage{{}, since, false};
   const File& current = *found->file;
   // One that has become shorter was begun anew.
-  const std::uint64_t offset = found->is_the_one && since.offset <= current.size ? since.offset : 0;
+  const std::uint64_t begin = found->is_the_one && since.offset <= current.size ? since.offset : 0;
+  const std::uint64_t offset = behind_what_is_gone(current, begin);
   const auto text = read_at(current, offset, kReadBytes);
   if (!text) return text.error();
   OutputPage page{lines_of(current, offset, *text), current.at(offset), false};

@@ -63,6 +63,7 @@ Supervisor::Supervisor(asio::io_context& io, config::ConfigFile file, Options op
       timer_(io),
       look_timer_(io),
       words_timer_(io),
+      log_timer_(io),
       draw_timer_(io),
       goodbye_timer_(io) {}
 
@@ -292,6 +293,7 @@ void Supervisor::facts_arrived(DirectoryFacts facts) {
   const bool newer = facts.newest && (!facts_.newest || facts.newest->sidecar.digest != facts_.newest->sidecar.digest);
   const std::string since = facts_.newest ? facts_.newest->sidecar.created : std::string();
   facts_ = std::move(facts);
+  forget_filed_best();
   if (newer) note_checkpoints(since);
   if (newer) judge_exactness();
   // (Going back makes an older one the newest.)

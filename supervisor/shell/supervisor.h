@@ -133,6 +133,7 @@ class Supervisor final : public api::Backend {
   bool hear(Notification& said);
   void note_status(const std::string& status, bool trouble);
   void hold_snapshot(Notification& said);
+  void forget_filed_best();
   void looked_at(std::int64_t attempt, const core::HostSample& before, core::Instant when);
   IncidentReport report_on(std::int64_t attempt, pid_t pid, core::Cause cause, const std::string& what) const;
   EvidenceRequest evidence_of(const ProcessIdentity& worker) const;
@@ -160,6 +161,7 @@ class Supervisor final : public api::Backend {
   void watch_adopted(std::unique_ptr<WorkerProcess> worker, core::WorkerAdopted how, std::uint64_t log_size);
   core::OwnLaunches own_launches() const;
   void forget_worker();
+  void bound_worker_log();
   std::filesystem::path worker_log() const { return config_->logging.directory / "worker.log"; }
   api::Status view() const;
   Result<> refuse_if_leaving() const;
@@ -217,8 +219,9 @@ class Supervisor final : public api::Backend {
   core::ExitStatus exit_;                      // of the last worker
   std::uint64_t log_end_ = 0;                  // where its output ends; 0: not known
   std::int64_t reached_ = 0;                   // its last completed episode
-  std::string last_status_;                    // said once, however often it is sent
-  bool worker_in_trouble_ = false;             // as its last STATUS= said
+  bool log_trouble_told_ = false;
+  std::string last_status_;         // said once, however often it is sent
+  bool worker_in_trouble_ = false;  // as its last STATUS= said
   Ration statuses_{30};
   Ration checkpoints_{60};
   Ration turned_away_{10};
@@ -235,6 +238,7 @@ class Supervisor final : public api::Backend {
   asio::steady_timer timer_;
   asio::steady_timer look_timer_;
   asio::steady_timer words_timer_;
+  asio::steady_timer log_timer_;
   asio::steady_timer draw_timer_;
   asio::steady_timer goodbye_timer_;
   std::unique_ptr<IncidentRecorder> recorder_;

@@ -103,6 +103,7 @@ bool Supervisor::adopt(const UnrecordedWorker& found) {
 void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, core::WorkerAdopted how, std::uint64_t log_size) {
   worker_ = std::move(worker);
   forget_worker();
+  bound_worker_log();
   receiver_->begin_attempt();
   spawned_ = now() - age_of(worker_->identity());
   log_offset_ = log_size;

@@ -132,6 +132,14 @@ void Supervisor::hold_snapshot(Notification& said) {
   if (held_ && !snapshot->is_best) best = held_->notice.is_best ? held_ : held_->best;
   held_ = std::make_shared<HeldSnapshot>(
       HeldSnapshot{std::move(said.descriptors.front()), *snapshot, state_.attempt, std::move(best)});
+  forget_filed_best();
+}
+
+// Only while its worker lives: of a dead one's snapshots the disk thread may be reading.
+void Supervisor::forget_filed_best() {
+  if (!worker_ || !held_ || !held_->best) return;
+  const bool filed = facts_.best && facts_.best->sidecar.episode >= held_->best->notice.episode;
+  if (filed || !config_->checkpoints.save_best) held_->best.reset();
 }
 
 void Supervisor::perform(const core::RescueSnapshot& action) {

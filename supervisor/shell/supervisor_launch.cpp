@@ -1,5 +1,7 @@
 // From the wish for a worker to one that runs. All that may wait for a disk is done on the disk thread.
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <utility>
@@ -9,6 +11,11 @@
 #include "supervisor/shell/worker_log.h"
 
 namespace ts::shell {
+namespace {
+
+constexpr std::chrono::seconds kLogInterval{10};
+
+}  // namespace
 
 void Supervisor::perform(const core::PrepareLaunch& action) {
   const std::string what = "settling where to resume in " + config_->checkpoints.directory.string();
@@ -102,6 +109,26 @@ void Supervisor::settle_spawn() {
   receiver_->resume();
 }
 
+// A living worker's output goes on into the file that it was given, and is looked at from time to time.
+void Supervisor::bound_worker_log() {
+  log_timer_.expires_after(kLogInterval);
+  log_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || !worker_) return;
+    bound_worker_log();
+    const std::string what = "bounding " + worker_log().string();
+    if (log_reader_.doing() == what) return;  // a disk that hangs
+    const config::Logging& logging = config_->logging;
+    const auto keep = logging.max_size * static_cast<std::uint64_t>(std::max<std::int64_t>(1, logging.max_files));
+    log_reader_.post(what, [this, file = worker_log(), keep] {
+      const auto done = forget_old_output(file, keep);
+      if (done) return;
+      asio::post(io_, [this, why = done.error().message] {
+        if (!std::exchange(log_trouble_told_, true)) tell(api::EventType::trouble, api::EventLevel::warn, why);
+      });
+    });
+  });
+}
+
 core::Event Supervisor::watch_spawned(Spawned spawned) {
   const std::int64_t attempt = std::exchange(spawning_, nullptr)->attempt();
   receiver_->resume();
@@ -114,6 +141,7 @@ core::Event Supervisor::watch_spawned(Spawned spawned) {
   spawned_ = now();
   log_offset_ = spawned.log_offset;
   forget_worker();
+  bound_worker_log();
   return core::WorkerSpawned{attempt, worker_->pid()};
 }
 

@@ -1,11 +1,17 @@
 #include "supervisor/shell/worker_log.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <system_error>
 
 #include "common/base/text.h"
+#include "common/base/unique_fd.h"
 #include "supervisor/api/worker_output.h"
 
 namespace ts::shell {
@@ -13,6 +19,7 @@ namespace {
 
 constexpr std::uint64_t kTailBytes = 4096;
 constexpr std::size_t kWordsMax = 600;
+constexpr std::uint64_t kBlockBytes = 512;  // whatever the file system's own are: stat(3type)
 
 }  // namespace
 
@@ -33,6 +40,20 @@ Result<> prepare_worker_log(const std::filesystem::path& file, std::uint64_t max
   }
   std::filesystem::rename(file, api::output_file(file, 1), error);
   return {};
+}
+
+Result<> forget_old_output(const std::filesystem::path& file, std::uint64_t keep) {
+  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};  // no output yet, or not ours
+  const auto held = static_cast<std::uint64_t>(status.st_blocks) * kBlockBytes;
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size <= keep || held <= keep + keep / 8) return {};  // not for every line
+  const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  if (::fallocate(fd.get(), mode, 0, static_cast<off_t>(size - keep)) == 0) return {};
+  return make_error(ErrorKind::unavailable, escape_control(file.string()) +
+                                                " grows beyond logging.max_size while the " +
+                                                "worker lives, and could not be cut: " + std::strerror(errno) + ".");
 }
 
 std::uint64_t log_size(const std::filesystem::path& file) {

@@ -66,6 +66,22 @@ class Processes(ProgramTest):
 class Speaking(Processes):
     needs = (*Processes.needs, "notify_flood")
 
+    def test_what_a_worker_prints_without_end_is_bounded_while_it_lives(self):
+        self.configure(worker={"command": ["/bin/sh", "-c", "while head -c 262144 /dev/zero | tr '\\0' x && echo; do sleep 0.02; done"]},
+                       supervisor={"heartbeat_timeout": "0s"}, logging={"max_size": "1MiB", "max_files": 2})
+        self.supervise()
+        worker = self.until(self.worker, "a worker")
+        log = self.folder / "logs/worker.log"
+
+        def given_back():
+            status = log.stat()
+            return status.st_size - status.st_blocks * 512 > 8 * MIB
+        self.until(given_back, "old output to be given back")
+        self.assertEqual(self.worker(), worker)
+        shown = self.ctl("logs", "-n", "2").stdout
+        self.assertRegex(shown, "xxxx")
+        self.assertNotIn("x00", shown)
+
     def test_p7_p9_a_flood_from_a_stranger_keeps_nobody_from_being_heard(self):
         self.configure(worker={"command": [sys.executable, str(HERE / "foreign_worker.py"), "--episodes", "100000"]},
                        supervisor={"heartbeat_timeout": "10s"})

@@ -1,6 +1,10 @@
 // The worker's log: bounded between launches, read for the last words of the dead.
 #include "supervisor/shell/worker_log.h"
 
+#include <sys/stat.h>
+
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "tests/unit/session/temp_directory.h"
@@ -30,6 +34,29 @@ TEST_F(WorkerLog, IsRotatedWhenItHasGrownAndSoManyAreKept) {
   EXPECT_EQ(read_text(log_.string() + ".1"), "output of launch 5");
   EXPECT_EQ(read_text(log_.string() + ".2"), "output of launch 4");
   EXPECT_FALSE(exists(".3"));
+}
+
+TEST_F(WorkerLog, GivesOldOutputBackUnderTheWorker) {
+  constexpr std::uint64_t kMiB = 1 << 20;
+  write_text(log_, std::string(4 * kMiB, 'x') + "\nthe last line\n");
+  const auto size = log_size(log_);
+  const auto held = [&] {
+    struct stat status {};
+    EXPECT_EQ(::stat(log_.c_str(), &status), 0);
+    return static_cast<std::uint64_t>(status.st_blocks) * 512;
+  };
+  const auto before = held();
+  ASSERT_TRUE(forget_old_output(log_, 8 * kMiB));
+  EXPECT_EQ(held(), before) << "within bounds";
+  std::ofstream worker(log_, std::ios::app);
+  const auto done = forget_old_output(log_, kMiB);
+  if (!done) GTEST_SKIP() << done.error().message;
+  EXPECT_LE(held(), kMiB + kMiB / 8);
+  EXPECT_EQ(log_size(log_), size) << "places in it stay what they were";
+  worker << "and another" << std::endl;
+  EXPECT_EQ(last_words(log_, size), "and another");
+  EXPECT_EQ(read_text(log_).substr(4 * kMiB), "\nthe last line\nand another\n");
+  EXPECT_TRUE(forget_old_output(directory_ / "none", 1)) << "nothing printed yet";
 }
 
 TEST_F(WorkerLog, IsLeftAloneWhileItIsSmall) {

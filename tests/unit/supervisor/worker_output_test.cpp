@@ -2,11 +2,14 @@
 // it that could drive a terminal (P7).
 #include "supervisor/api/worker_output.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include "common/base/json.h"
+#include "common/base/unique_fd.h"
 #include "tests/unit/session/temp_directory.h"
 
 namespace ts::api {
@@ -142,6 +145,18 @@ TEST_F(WorkerOutput, GoesOnWithTheOldestWhenItsPlaceIsGone) {
   std::filesystem::resize_file(log_, 0);
   append("x\n");
   EXPECT_EQ(follow(place), "x\n");
+}
+
+TEST_F(WorkerOutput, WhatWasGivenBackToTheDiskIsPassedOver) {
+  append(std::string(1 << 20, 'x') + "\n");
+  auto place = output_after(log_, {})->place;
+  append("kept\n");
+  const UniqueFd fd(::open(log_.c_str(), O_WRONLY | O_CLOEXEC));
+  if (::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1 << 20) != 0)
+    GTEST_SKIP() << "no holes here";
+  EXPECT_EQ(follow(place), "\nkept\n");
+  EXPECT_EQ(newest(10).back(), "kept");
+  for (const std::string& line : newest(10)) EXPECT_EQ(line.find("\\x00"), std::string::npos) << line.substr(0, 80);
 }
 
 TEST_F(WorkerOutput, P7_WhatIsLongOrManyIsBounded) {
