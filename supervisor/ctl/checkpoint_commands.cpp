@@ -103,6 +103,11 @@ Result<Episode> episode_of(const Store& store, const std::string& text) {
                                               verified->archive_name + " itself is never pruned.");
 }
 
+// What another program puts into its files is its own affair: with a sidecar that vouches for it, it is valid.
+bool is_of_our_trainer(const config::Config& config) {
+  return config.worker.command.empty();
+}
+
 Exit say_pin(const Store& store, Episode episode, bool pinned, bool changed, bool as_json) {
   const std::string name = "ep" + std::to_string(episode);
   std::string text = name + " is pinned: pruning leaves it alone.\n";
@@ -133,8 +138,7 @@ Exit show_checkpoint(const config::Config& config, const std::string& selector, 
     const ReadCheckpoint checkpoint = read_checkpoint(store, selector, *chosen);
     const auto archive =
         checkpoint::read_archive(chosen->archive.bytes(), checkpoint.path, checkpoint::CrcCheck::already_digested);
-    // With a sidecar of ours it is valid, whatever program has written what it holds.
-    if (!archive && checkpoint.foreign) return complain(archive.error(), Exit::failed);
+    if (!archive && (checkpoint.foreign || is_of_our_trainer(config))) return complain(archive.error(), Exit::failed);
     const json::object document = archive ? show_document(checkpoint, checkpoint::list_tensors(archive->root))
                                           : show_unread_document(checkpoint, archive.error().message);
     say(document, as_json, render_checkpoint(document));
@@ -178,10 +182,11 @@ Exit diff_checkpoints(const config::Config& config, const std::string& a, const 
     const auto left_archive = checkpoint::read_archive(left->archive.bytes(), read_left.path, digested);
     const auto right_archive = checkpoint::read_archive(right->archive.bytes(), read_right.path, digested);
     const bool both = left_archive && right_archive;
+    const auto& unread = left_archive ? right_archive : left_archive;
+    if (!both && is_of_our_trainer(config)) return complain(unread.error(), Exit::failed);
     const json::object document =
         both ? diff_document(read_left, read_right, checkpoint::compare(left_archive->root, right_archive->root))
-             : diff_unread_document(read_left, read_right,
-                                    (left_archive ? right_archive : left_archive).error().message);
+             : diff_unread_document(read_left, read_right, unread.error().message);
     say(document, as_json, render_difference(document));
     return Exit::ok;
   });

@@ -42,7 +42,7 @@ class HundredInterruptions(ProgramTest):
         super().setUp()
         # Episodes of some 20 ms: longer than it takes to look and to strike, so the run cannot be over too soon. A
         # hundred deaths in a row, some before the first step, are no reason to give up here.
-        self.configure(training={"episodes": EPISODES}, trading={"episode_length": 100}, checkpoints={"save_frequency": 1},
+        self.configure(training={"episodes": EPISODES}, trading={"episode_length": 400}, checkpoints={"save_frequency": 1},
                        restart={"backoff_initial": "10ms", "backoff_max": "20ms",
                                 "max_attempts_without_progress": 1000})
 

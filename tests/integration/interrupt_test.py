@@ -160,7 +160,7 @@ class OnATerminal(InterruptTest):
         with Terminal(self) as terminal:
             terminal.start(BIN / "trainer-supervisor", "--config", self.config_file, "--exit-when-done")
             self.running_worker(beyond=20)
-        self.until(lambda: self.episodes()[-1] == 300, "the end of the training")
+        self.until(lambda: self.episodes()[-1:] == [300], "the end of the training")
         self.until(lambda: not self.ours(), "the end of every process")
 
     def test_without_a_terminal_the_lines_are_plain(self):

@@ -19,7 +19,7 @@ class ResumeTest(ProgramTest):
     def setUp(self):
         super().setUp()
         # Long enough episodes that a kill after the checkpoint of 250 still finds the worker before 300.
-        self.configure(trading={"episode_length": 100})
+        self.configure(trading={"episode_length": 400})
 
     def assert_resumed(self, output, episode, total=300):
         self.assertIn(f"Auto-resuming from episode {episode}: models/model_ep{episode}.pt", output)
