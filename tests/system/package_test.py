@@ -245,6 +245,7 @@ class Package(unittest.TestCase):
         number = self.inside("id", "-u", NAME).stdout.strip()
         self.inside("usermod", "-u", "4711", NAME)
         self.addCleanup(self.inside, "usermod", "-u", number, NAME)
+        self.addCleanup(self.inside, "systemctl", "stop", NAME)  # before that
         self.inside("install", "-d", "-o", NAME, "-g", NAME, "-m", "750", home)
         self.inside("tar", "-C", home, "-xf", "/var/tmp/run.tar")
         self.inside("chown", "-R", f"{NAME}:", f"/var/log/{NAME}")  # the log is not of the other machine
