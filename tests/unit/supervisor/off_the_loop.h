@@ -45,6 +45,10 @@ class OffTheLoop : public testing::Test {
     bool settled = false;
     disk_.post("settling", [&] { asio::post(io_, [&] { settled = true; }); });
     run_until([&] { return settled; });
+    // What the loop has posted in its last turn is done too, and may be looked at.
+    const auto rests = std::make_shared<std::latch>(1);
+    disk_.post("settling", [rests] { rests->count_down(); });
+    rests->wait();
   }
   void run_until(const std::function<bool()>& holds) {
     io_.restart();
