@@ -39,14 +39,24 @@ find_own_group() {
 
 show() { systemctl "$manager" show -P "$1" "$unit"; }
 
+# Prints what systemd is about to do with the unit: stop, start, restart; nothing.
+find_job() {
+  systemctl "$manager" --no-legend --plain list-jobs | while read -r _ name kind _; do
+    if [ "$name" = "$unit" ]; then echo "$kind"; fi
+  done
+}
+
 # True when the unit is to be stopped, not started again, and nobody is there to do it.
 is_stopped_without_daemon() {
-  systemctl "$manager" --no-legend --plain list-jobs | {
-    while read -r _ name kind _; do
-      if [ "$name" = "$unit" ] && [ "$kind" = stop ]; then exit 0; fi
-    done
-    exit 1
-  } || return 1
+  case $(find_job) in
+    stop) ;;
+    '') # A daemon that dies as it is to be stopped ends that job before its turn has come.
+      case $(show ActiveState) in
+        failed | inactive) return 0 ;;
+        *) return 1 ;;
+      esac ;;
+    *) return 1 ;;
+  esac
   # A daemon that is on its way here or away takes moments.
   tenths=100
   while [ "$tenths" -gt 0 ]; do
