@@ -342,7 +342,7 @@ class WorkersAndSupervisors(Storm):
     def test_p3_p4_p5_p6_sixty_blows_at_both_lose_no_checkpoint(self):
         words = shares(max(len(self.kinds), round(60 * SCALE)), **self.kinds)
         self.rng.shuffle(words)
-        self.episodes_for_each = 8
+        self.episodes_for_each = 16
         self.leave_in_peace(len(words))
         self.watch()
         self.supervisor = self.supervise("--exit-when-done")
