@@ -102,14 +102,10 @@ void Saver::run() {
   while (true) {
     if (forced_ && !forced_->checkpoint_tried) plan_forced();
     if (!forced_) plan_what_is_due();
-    // Of one snapshot the checkpoint comes first: the best model is then another link to its file.
-    const bool same = planned_ && best_ && planned_->snapshot == best_->snapshot;
-    if (best_due() && (!planned_ || (best_next_ && !same && !forced_))) {
-      best_next_ = false;
-      save_best(lock);
-    } else if (planned_) {
+    if (planned_) {
       save_checkpoint(lock);
-      best_next_ = best_.has_value();
+    } else if (best_due()) {
+      save_best(*best_, lock);
     } else if (forced_) {
       forced_.reset();
       idle_.notify_all();
@@ -126,7 +122,7 @@ void Saver::plan_what_is_due() {
   const auto now = Clock::now();
   const auto reason = schedule_.due(newest_->counters.episode, now);
   if (!reason) return;
-  planned_ = Plan{newest_, *reason, now};
+  planned_ = Plan{newest_, *reason, now, best_};
   schedule_.take_up(newest_->counters.episode);
 }
 
@@ -134,7 +130,7 @@ void Saver::plan_forced() {
   forced_->checkpoint_tried = true;
   if (!newest_ || newest_->counters.episode <= schedule_.durable()) return;
   const bool is_planned = planned_ && planned_->snapshot == newest_;
-  if (!is_planned) planned_ = Plan{newest_, forced_->reason, Clock::now()};
+  if (!is_planned) planned_ = Plan{newest_, forced_->reason, Clock::now(), best_};
   planned_->awaited = true;
   schedule_.take_up(newest_->counters.episode);
 }
@@ -157,6 +153,10 @@ void Saver::wait_for_work(std::unique_lock<std::mutex>& lock) {
 
 void Saver::save_checkpoint(std::unique_lock<std::mutex>& lock) {
   Plan plan = *std::exchange(planned_, std::nullopt);
+  // The best model that a checkpoint names is on disk before it: power that is cut between the two would lose it. Of
+  // one snapshot the checkpoint comes first, and the best model is then another link to its file.
+  if (plan.best && plan.best->snapshot != plan.snapshot) save_best(*std::exchange(plan.best, std::nullopt), lock);
+  plan.best.reset();
   busy_ = true;
   lock.unlock();
 
@@ -183,9 +183,11 @@ void Saver::save_checkpoint(std::unique_lock<std::mutex>& lock) {
   idle_.notify_all();
 }
 
-void Saver::save_best(std::unique_lock<std::mutex>& lock) {
-  const BestJob job = *std::exchange(best_, std::nullopt);
-  if (forced_) forced_->best_tried = true;
+void Saver::save_best(BestJob job, std::unique_lock<std::mutex>& lock) {
+  if (best_ && best_->snapshot == job.snapshot) {
+    best_.reset();
+    if (forced_) forced_->best_tried = true;
+  }
   busy_ = true;
   lock.unlock();
   const auto committed = guarded([&] { return commit_best(job); });
@@ -201,7 +203,7 @@ void Saver::save_best(std::unique_lock<std::mutex>& lock) {
     tell_when_mended();
   } else {
     schedule_.refused(std::nullopt, Clock::now());
-    if (!best_) best_ = job;  // unless a better one has come meanwhile
+    if (!best_) best_ = std::move(job);  // unless a better one has come meanwhile
   }
   idle_.notify_all();
 }

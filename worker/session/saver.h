@@ -1,5 +1,6 @@
 // Makes snapshots durable on a thread of its own: checksums, writes, syncs, reads again, prunes, while training goes
-// on. One durable save is under way at a time; what comes due meanwhile is taken from the newest snapshot afterwards.
+// on. One durable save is under way at a time; of what comes due meanwhile the newest waits. A best model is on disk
+// before any later checkpoint that names it.
 //
 // A refused save costs nothing that is there: training goes on, the trouble is said, and the save is tried again
 // (save_schedule.h has the rules).
@@ -66,7 +67,8 @@ class Saver {
     SnapshotRef snapshot;
     checkpoint::SaveReason reason;
     Clock::time_point requested;
-    bool awaited = false;  // the training thread waits for it
+    std::optional<BestJob> best;  // that was not on disk when this was planned
+    bool awaited = false;         // the training thread waits for it
   };
   // The training thread waits for one more try of what is not durable.
   struct Forced {
@@ -80,7 +82,7 @@ class Saver {
   void plan_forced();
   bool best_due() const;
   void save_checkpoint(std::unique_lock<std::mutex>& lock);
-  void save_best(std::unique_lock<std::mutex>& lock);
+  void save_best(BestJob job, std::unique_lock<std::mutex>& lock);
   void wait_for_work(std::unique_lock<std::mutex>& lock);
 
   // Without the lock, on the saver's thread.
@@ -107,7 +109,6 @@ class Saver {
   SnapshotRef newest_;
   std::optional<Plan> planned_;
   std::optional<BestJob> best_;
-  bool best_next_ = false;  // it has waited for a checkpoint: where one is due all the time, it would wait for ever
   std::optional<Forced> forced_;
   std::optional<Error> last_refusal_;
   bool busy_ = false;

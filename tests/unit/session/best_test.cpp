@@ -1,6 +1,7 @@
 // The best model: the one with the best value of the metric, whatever was killed when.
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/unit/session/toy_session.h"
 
@@ -72,6 +73,28 @@ TEST_F(BestModel, GetsItsTurnWhereACheckpointIsDueAllTheTime) {
   const Outcome outcome = run();
   EXPECT_EQ(outcome.code, 75) << "the best model had to wait for the end of the training";
   EXPECT_TRUE(outcome.said("saved (schedule)")) << "no checkpoint came before it, so this proves nothing";
+}
+
+// P5: power that is cut right after a checkpoint finds the best model that the checkpoint names, whatever came due
+// while the disk was busy.
+TEST_F(BestModel, IsOnDiskBeforeANewerCheckpointNamesIt) {
+  keep_pace = false;
+  task = ToyTask(4'000'000);  // saved in tens of milliseconds, while the next episodes take a few
+  config.checkpoints.save_frequency = 2;
+  config.training.episodes = 100;
+  for (const bool is_surpassed : {false, true}) {
+    std::filesystem::remove_all(models());
+    task.profits = {{1, 1.0}, {2, 1.0}, {3, 4.0}, {4, 2.0}, {5, is_surpassed ? 5.0 : 3.0}, {6, 1.0}};
+    task.before_episode = [this](std::int64_t episode) {
+      for (int i = 0; episode == 6 && i < 10'000 && !exists("model_ep4.json"); ++i) ::usleep(100);
+      if (episode == 6) ::raise(SIGKILL);
+    };
+    ASSERT_EQ(run().signal, SIGKILL);
+    ASSERT_TRUE(exists("model_ep4.json"));
+    ASSERT_EQ(sidecar(4).best.at("episode").as_int64(), 3);
+    ASSERT_TRUE(exists("best_model.json")) << "surpassed: " << is_surpassed;
+    EXPECT_GE(best_sidecar().episode, 3);
+  }
 }
 
 // P8: what cannot be read just now may be as good as ever.
