@@ -94,8 +94,9 @@ bool is_listener(std::string_view text) {
 }
 
 // What the supervisor sets for every launch; a value from the configuration would be overwritten without a word.
-constexpr std::array<std::string_view, 6> kReserved = {"NOTIFY_SOCKET",  "WATCHDOG_USEC",   "WATCHDOG_PID",
-                                                       "TRAINER_RUN_ID", "TRAINER_ATTEMPT", "TRAINER_RESUME_REASON"};
+constexpr std::array<std::string_view, 7> kReserved = {
+    "NOTIFY_SOCKET",   "WATCHDOG_USEC",         "WATCHDOG_PID",           "TRAINER_RUN_ID",
+    "TRAINER_ATTEMPT", "TRAINER_RESUME_REASON", "TRAINER_STATE_DIRECTORY"};
 
 std::optional<Refusal> refuse_variable(const Node& name, const Node& value,
                                        const std::map<std::string, std::string>& before) {

@@ -17,6 +17,7 @@ inline constexpr const char* kEnvWatchdogPid = "WATCHDOG_PID";
 inline constexpr const char* kEnvRunId = "TRAINER_RUN_ID";
 inline constexpr const char* kEnvAttempt = "TRAINER_ATTEMPT";
 inline constexpr const char* kEnvResumeReason = "TRAINER_RESUME_REASON";
+inline constexpr const char* kEnvStateDirectory = "TRAINER_STATE_DIRECTORY";
 
 enum class ExitCode : int {
   finished = 0,

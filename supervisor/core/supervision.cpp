@@ -181,12 +181,13 @@ void Step::operator()(const WorkerAdopted& event) {
   if (s().is_occupied()) return;
   s().desired = Desired::up;
   if (event.launched_as != 0) {
-    if (event.launched_as != s().attempt) {  // what is remembered is of another launch
+    const std::int64_t launched = s().attempt - (s().phase == Phase::starting ? 1 : 0);  // a prepared one is not needed
+    if (event.launched_as != launched) {  // what is remembered is of another launch
       s().goal = 0;
       s().tells_progress = false;
       s().resume = {};
     }
-    s().attempt = std::max(s().attempt, event.launched_as);
+    s().attempt = std::max(launched, event.launched_as);
   }
   s().pid = event.pid;
   s().unsaved = 0;   // it trains on from elsewhere

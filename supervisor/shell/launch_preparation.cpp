@@ -6,8 +6,10 @@
 #include <thread>
 #include <utility>
 
+#include "common/base/process_identity.h"
 #include "common/base/random_id.h"
 #include "common/base/text.h"
+#include "common/checkpoint/directory_lock.h"
 #include "common/checkpoint/resume_choice.h"
 #include "common/checkpoint/store.h"
 #include "common/checkpoint/store_writer.h"
@@ -20,22 +22,25 @@ using checkpoint::DirectoryLock;
 using checkpoint::Store;
 using checkpoint::StoreWriter;
 
+// Where the process that holds the lock was launched by another supervisor, a sentence that says which.
+std::string whose_it_is(const Directory& directory, const OwnLaunches& own) {
+  const auto record = checkpoint::read_lock_record(directory);
+  if (!record || !is_alive({record->pid, record->start_ticks, current_boot_id()})) return {};
+  const auto marks = marks_of(record->pid);
+  if (!marks || marks->state_directory.empty() || marks->state_directory == own.state_directory) return {};
+  return " It belongs to the supervisor whose state is in " + escape_control(marks->state_directory) + ".";
+}
+
 // A worker that was just killed holds its lock until the kernel has taken its memory apart; whoever still has it after
-// this long is at work. It is refused, unless it is a worker of ours: then there is nothing to wait for.
-Result<DirectoryLock> acquire_lock(const Directory& directory, const core::OwnLaunches& own, LaunchPlan& plan) {
+// this long is at work.
+Result<DirectoryLock> acquire_lock(const Directory& directory, const OwnLaunches& own) {
   constexpr int kTries = 24;
   constexpr std::chrono::milliseconds kPauseMax{100};
   std::chrono::milliseconds pause{1};
   for (int tries = 1;; ++tries) {
     auto lock = DirectoryLock::acquire(directory, "trainer-supervisor");
     if (lock || lock.error().kind != ErrorKind::locked) return lock;
-    auto holder = examine_holder(directory, own);
-    if (holder.worker) {
-      plan.found = std::move(holder.worker);
-      return lock;
-    }
-    if (tries == kTries)
-      return make_error(ErrorKind::locked, lock.error().message + " It is not adopted: " + holder.why + ".");
+    if (tries == kTries) return make_error(ErrorKind::locked, lock.error().message + whose_it_is(directory, own));
     std::this_thread::sleep_for(pause);
     pause = std::min(2 * pause, kPauseMax);
   }
@@ -47,8 +52,8 @@ class Preparation {
   Preparation(const core::PrepareLaunch& launch, const config::Config& config, Directory directory, LaunchPlan& plan)
       : launch_(launch), config_(config), directory_(std::move(directory)), plan_(plan) {}
 
-  Result<> run(const HeldSnapshot* held, const core::OwnLaunches& own) {
-    auto lock = acquire_lock(directory_, own, plan_);
+  Result<> run(const HeldSnapshot* held, const OwnLaunches& own) {
+    auto lock = acquire_lock(directory_, own);
     if (!lock) return lock.error();
     StoreWriter writer(directory_, std::move(*lock));
     const auto recovered = writer.recover();
@@ -197,7 +202,7 @@ core::Cause cause_of(ErrorKind kind) {
 
 }  // namespace
 
-Rescue rescue_now(const HeldSnapshot& held, const core::OwnLaunches& own, const config::Config& config) {
+Rescue rescue_now(const HeldSnapshot& held, const OwnLaunches& own, const config::Config& config) {
   const auto refused = [&](const Error& error) {
     const std::string what = "the snapshot of episode " + std::to_string(held.notice.episode) + " was not rescued: ";
     return Rescue{Rescue::Outcome::not_written, what + error.message, std::nullopt};
@@ -205,8 +210,7 @@ Rescue rescue_now(const HeldSnapshot& held, const core::OwnLaunches& own, const 
   try {
     const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::yes);
     if (!directory) return refused(directory.error());
-    LaunchPlan unused;
-    auto lock = acquire_lock(*directory, own, unused);
+    auto lock = acquire_lock(*directory, own);
     if (!lock) return refused(lock.error());
     StoreWriter writer(*directory, std::move(*lock));
     const auto recovered = writer.recover();
@@ -217,11 +221,18 @@ Rescue rescue_now(const HeldSnapshot& held, const core::OwnLaunches& own, const 
   }
 }
 
-LaunchPlan prepare_launch(const core::PrepareLaunch& launch, const HeldSnapshot* held, const core::OwnLaunches& own,
+LaunchPlan prepare_launch(const core::PrepareLaunch& launch, const HeldSnapshot* held, const OwnLaunches& own,
                           const config::Config& config) {
   LaunchPlan plan;
   plan.run_id = own.run_id;
   const auto prepared = [&]() -> Result<> {
+    if (own.unknown_from) {
+      SettledSurvivors survivors = settle_survivors(own);
+      plan.survivors_settled = true;
+      plan.notes = std::move(survivors.notes);
+      plan.found = std::move(survivors.worker);
+      if (plan.found) return make_error(ErrorKind::locked, "a worker of an earlier supervisor trains on.");
+    }
     auto directory = Directory::open(config.checkpoints.directory, Directory::Create::yes);
     if (!directory) return directory.error();
     return Preparation(launch, config, std::move(*directory), plan).run(held, own);

@@ -11,10 +11,9 @@
 
 #include "common/checkpoint/sidecar.h"
 #include "common/config/config.h"
-#include "supervisor/core/lock_holder.h"
 #include "supervisor/core/supervision.h"
-#include "supervisor/shell/lock_holder.h"
 #include "supervisor/shell/rescue.h"
+#include "supervisor/shell/survivors.h"
 
 namespace ts::shell {
 
@@ -24,17 +23,18 @@ struct LaunchPlan {
   std::string run_id;                          // of the run that goes on or begins
   std::optional<checkpoint::Sidecar> resumed;  // of the checkpoint chosen
   bool locked = false;                         // refused because another process writes there
-  std::optional<UnrecordedWorker> found;       // that process is a worker of ours, to be adopted instead
+  bool survivors_settled = false;              // all earlier launches are accounted for
+  std::optional<UnrecordedWorker> found;       // a worker of ours that runs already, to be adopted instead
   bool snapshot_settled = false;               // what was held is on disk, or is of no use
 };
 
 // `held`: what the last worker left in memory and could not be made durable so far; may be null. It is tried again
 // first, and nothing is launched while it cannot be written: the launch would lose it.
-LaunchPlan prepare_launch(const core::PrepareLaunch& launch, const HeldSnapshot* held, const core::OwnLaunches& own,
+LaunchPlan prepare_launch(const core::PrepareLaunch& launch, const HeldSnapshot* held, const OwnLaunches& own,
                           const config::Config& config);
 
 // The same without a launch, when the worker has just died.
-Rescue rescue_now(const HeldSnapshot& held, const core::OwnLaunches& own, const config::Config& config);
+Rescue rescue_now(const HeldSnapshot& held, const OwnLaunches& own, const config::Config& config);
 
 struct GoBackTarget {
   std::string selector;  // means the same checkpoint later

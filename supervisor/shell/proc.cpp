@@ -34,6 +34,7 @@ std::optional<ProcessFacts> facts_from_stat(std::string_view stat) {
   constexpr int kState = 3;
   constexpr int kParent = 4;
   constexpr int kGroup = 5;
+  constexpr int kSession = 6;
   constexpr int kUserTime = 14;
   constexpr int kSystemTime = 15;
   constexpr int kStartTime = 22;
@@ -52,6 +53,7 @@ std::optional<ProcessFacts> facts_from_stat(std::string_view stat) {
     facts.cpu_ticks += ticks;
     if (number == kParent && !parse(field, facts.parent)) return {};
     if (number == kGroup && !parse(field, facts.group)) return {};
+    if (number == kSession && !parse(field, facts.session)) return {};
     if (number == kStartTime && !parse(field, facts.start_ticks)) return {};
   }
   return facts;

@@ -27,6 +27,7 @@ struct ProcessFacts {
   std::string command;          // at most 15 bytes, as the kernel keeps it: it may hold anything but a NUL
   char state = '?';             // R, S, D, T, t, Z …
   std::uint64_t cpu_ticks = 0;  // user and system time so far, in clock ticks
+  pid_t session = 0;
 };
 
 // From the text of /proc/PID/stat, or of a thread's. Pure. The command may hold blanks, parentheses and newlines, so

@@ -29,9 +29,9 @@ ProcessTable all_processes() {
   return table;
 }
 
-bool bears_marks_of(const Launch& launch, const std::optional<core::LaunchMarks>& marks) {
+bool bears_marks_of(const Launch& launch, const std::optional<LaunchMarks>& marks) {
   return marks && !launch.marks.run_id.empty() && launch.marks.attempt > 0 && marks->run_id == launch.marks.run_id &&
-         marks->attempt == launch.marks.attempt && marks->notify_socket == launch.marks.notify_socket;
+         marks->attempt == launch.marks.attempt && marks->state_directory == launch.marks.state_directory;
 }
 
 Descent descends(const ProcessFacts& from, const ProcessIdentity& ancestor, pid_t top,

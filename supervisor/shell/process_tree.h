@@ -17,7 +17,7 @@
 #include <string_view>
 
 #include "common/base/process_identity.h"
-#include "supervisor/core/lock_holder.h"
+#include "supervisor/shell/launch_marks.h"
 #include "supervisor/shell/proc.h"
 
 namespace ts::shell {
@@ -34,11 +34,11 @@ bool has_no_children_but(const std::set<pid_t>& known);
 // One launch of a worker: the process that was started, and what it was told in its environment.
 struct Launch {
   ProcessIdentity leader;
-  core::LaunchMarks marks;  // with an empty run_id where they are not known
+  LaunchMarks marks;  // with an empty run_id where they are not known
 };
 
-// Whether an environment's marks are those of this launch: same run, same attempt, same supervisor's socket. Pure.
-bool bears_marks_of(const Launch& launch, const std::optional<core::LaunchMarks>& marks);
+// Whether an environment's marks are those of this launch: same run, same attempt, same state directory. Pure.
+bool bears_marks_of(const Launch& launch, const std::optional<LaunchMarks>& marks);
 
 enum class Descent { yes, no, unknown };  // unknown: an ancestor has gone in between
 

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "supervisor/shell/lock_holder.h"
+#include "supervisor/shell/launch_marks.h"
 
 namespace ts::shell {
 namespace {

@@ -25,7 +25,7 @@ namespace ts::shell {
 // What can be seen of other processes; the tests have a world of their own.
 struct ProcessView {
   std::function<std::optional<ProcessFacts>(pid_t)> look;
-  std::function<std::optional<core::LaunchMarks>(pid_t)> marks;
+  std::function<std::optional<LaunchMarks>(pid_t)> marks;
   pid_t own_pid = 0;
   uid_t own_user = 0;
 

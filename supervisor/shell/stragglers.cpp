@@ -19,7 +19,7 @@ constexpr int kGenerationsMax = 256;
 class Search {
  public:
   Search(const ProcessTable& table, const Launch& launch, const std::set<pid_t>& kept,
-         const std::function<std::optional<core::LaunchMarks>(pid_t)>& marks)
+         const std::function<std::optional<LaunchMarks>(pid_t)>& marks)
       : table_(table), launch_(launch), kept_(kept), marks_(marks) {}
 
   // Each process is asked once, its parents first, so that marks are read as seldom as possible.
@@ -72,18 +72,17 @@ class Search {
   const ProcessTable& table_;
   const Launch& launch_;
   const std::set<pid_t>& kept_;
-  const std::function<std::optional<core::LaunchMarks>(pid_t)>& marks_;
+  const std::function<std::optional<LaunchMarks>(pid_t)>& marks_;
   std::map<pid_t, bool> belongs_;
 };
 
 }  // namespace
 
 LeftBehind left_behind(const ProcessTable& table, const Launch& launch, pid_t own_pid, pid_t below,
-                       const std::set<pid_t>& kept,
-                       const std::function<std::optional<core::LaunchMarks>(pid_t)>& marks) {
+                       const std::set<pid_t>& kept, const std::function<std::optional<LaunchMarks>(pid_t)>& marks) {
   LeftBehind out;
-  // Without a socket the marks do not tell two supervisors of copied directories apart.
-  if (below == 0 && launch.marks.notify_socket.empty()) below = own_pid;
+  // Without the directory the marks do not tell two supervisors of copied directories apart.
+  if (below == 0 && launch.marks.state_directory.empty()) below = own_pid;
   Search search(table, launch, kept, marks);
   for (const auto& [pid, process] : table) {
     if (pid == own_pid || pid == launch.leader.pid || pid <= 1) continue;

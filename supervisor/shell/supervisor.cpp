@@ -76,6 +76,10 @@ Result<> Supervisor::open() {
   auto directory = Directory::open(config::resolved_state_directory(*config_), Directory::Create::yes);
   if (!directory) return directory.error();
   state_directory_.emplace(std::move(*directory));
+  std::error_code error;
+  state_path_ = std::filesystem::canonical(state_directory_->path(), error).string();
+  if (error)
+    return make_error(ErrorKind::unavailable, state_directory_->path().string() + ": " + error.message() + ".");
   auto lock = checkpoint::DirectoryLock::acquire(*state_directory_, "trainer-supervisor", kLockFile);
   if (!lock) return lock.error();
   lock_.emplace(std::move(*lock));
@@ -113,6 +117,8 @@ Result<> Supervisor::open() {
   const Memory memory = load_memory(*state_directory_, note);
   if (!note.empty()) tell(api::EventType::trouble, api::EventLevel::warn, note);
   state_ = memory.state;
+  // The last launch that was begun may have left a worker, where none was written down for it.
+  unknown_from_ = memory.worker ? memory.state.attempt + 1 : memory.state.attempt;
   run_id_ = memory.run_id;
   exact_ = memory.exact;
   recall_accounts(memory);
@@ -123,7 +129,7 @@ Result<> Supervisor::open() {
          "This run was last supervised on " + escape_control(memory.host) + "; going on here, on " + host_name() + ".",
          {{"action", "moved"}, {"from", memory.host}, {"to", host_name()}});
   }
-  if (adopt_survivor(memory) || adopt_unrecorded(*models)) {
+  if (adopt_survivor(memory)) {
     if (options_.fresh) post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
     return {};
   }

@@ -41,7 +41,6 @@
 #include "supervisor/shell/incident_recorder.h"
 #include "supervisor/shell/launch_preparation.h"
 #include "supervisor/shell/leaving.h"
-#include "supervisor/shell/lock_holder.h"
 #include "supervisor/shell/log.h"
 #include "supervisor/shell/net.h"
 #include "supervisor/shell/notify_receiver.h"
@@ -156,10 +155,9 @@ class Supervisor final : public api::Backend {
   void say_goodbye();
   void end_conversations();
   bool adopt_survivor(const Memory& memory);
-  bool adopt_unrecorded(const checkpoint::Directory& models);
   bool adopt(const UnrecordedWorker& found);
   void watch_adopted(std::unique_ptr<WorkerProcess> worker, core::WorkerAdopted how, std::uint64_t log_size);
-  core::OwnLaunches own_launches() const;
+  OwnLaunches own_launches() const;
   void forget_worker();
   void bound_worker_log();
   std::filesystem::path worker_log() const { return config_->logging.directory / "worker.log"; }
@@ -179,6 +177,8 @@ class Supervisor final : public api::Backend {
   core::Policy policy_;
 
   std::optional<checkpoint::Directory> state_directory_;
+  std::string state_path_;                    // of the same, as workers are told
+  std::optional<std::int64_t> unknown_from_;  // OwnLaunches has the meaning
   std::optional<checkpoint::DirectoryLock> lock_;
   core::State state_;
   std::string run_id_;

@@ -9,7 +9,7 @@
 #include "common/base/process_identity.h"
 #include "common/base/text.h"
 #include "supervisor/api/version.h"
-#include "supervisor/shell/lock_holder.h"
+#include "supervisor/shell/launch_marks.h"
 #include "supervisor/shell/supervisor.h"
 #include "supervisor/shell/worker_log.h"
 
@@ -24,12 +24,12 @@ std::string what_it_cost(const std::optional<CheckpointFact>& newest) {
          escape_control(newest->sidecar.created) + ", is lost; going on from the newest valid checkpoint.";
 }
 
-// Where a worker's heartbeats go, when that is not here: then this directory is a copy of the one that it belongs to.
-// One that was moved under a worker is the worker's still.
+// Where a worker's supervisor has its state, when that is not here: then this directory is a copy of the one that it
+// belongs to. One that was moved under a worker is the worker's still.
 std::optional<std::string> reports_elsewhere(const ProcessIdentity& worker, const std::filesystem::path& here) {
   const auto marks = is_alive(worker) ? marks_of(worker.pid) : std::nullopt;
-  if (!marks || marks->notify_socket.empty()) return std::nullopt;
-  const std::filesystem::path there = std::filesystem::path(marks->notify_socket).parent_path();
+  if (!marks || marks->state_directory.empty()) return std::nullopt;
+  const std::filesystem::path there = marks->state_directory;
   std::error_code error;
   if (!std::filesystem::exists(there, error) || std::filesystem::equivalent(there, here, error)) return std::nullopt;
   return there.string();
@@ -72,26 +72,16 @@ bool Supervisor::adopt_survivor(const Memory& memory) {
 }
 
 // The supervisor before us was killed after it had started a worker and before it had written that down.
-bool Supervisor::adopt_unrecorded(const checkpoint::Directory& models) {
-  const auto lock = checkpoint::DirectoryLock::acquire(models, "trainer-supervisor");
-  if (lock || lock.error().kind != ErrorKind::locked) return false;
-  ExaminedHolder holder = examine_holder(models, own_launches());
-  if (!holder.worker) return false;
-  holder.worker->log_size = log_size(worker_log());
-  return adopt(*holder.worker);
-}
-
 bool Supervisor::adopt(const UnrecordedWorker& found) {
-  const std::int64_t attempt = std::max(state_.attempt, found.attempt);
   auto worker = WorkerProcess::adopt(io_, children_, found.identity,
-                                     [this, attempt](const WorkerEnd& end) { worker_ended(attempt, end); });
+                                     [this](const WorkerEnd& end) { worker_ended(state_.attempt, end); });
   if (!worker) return false;
   tell(api::EventType::adoption, api::EventLevel::warn,
        "Worker " + std::to_string(found.identity.pid) +
-           " was started by an earlier supervisor that had no time to write it down; it holds the lock of " +
-           config_->checkpoints.directory.string() + "/ and was launched as attempt " + std::to_string(found.attempt) +
-           " of this run.",
+           " was started by an earlier supervisor that had no time to write it down, as attempt " +
+           std::to_string(found.attempt) + " of this run; it trains on.",
        {{"pid", found.identity.pid}, {"adopted", true}, {"attempt", found.attempt}});
+  unknown_from_.reset();
   if (run_id_ != found.run_id) begin_run();
   run_id_ = found.run_id;
   core::WorkerAdopted how;
@@ -111,9 +101,8 @@ void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, core::Work
   post(std::move(how));
 }
 
-core::OwnLaunches Supervisor::own_launches() const {
-  const bool beats = policy_.heartbeat_timeout > core::Duration::zero();
-  return {run_id_, state_.attempt, beats ? receiver_->address() : std::string()};
+OwnLaunches Supervisor::own_launches() const {
+  return {run_id_, state_path_, unknown_from_};
 }
 
 // What was known of the last one says nothing about the next.

@@ -40,6 +40,7 @@ void Supervisor::launch_settled(const core::PrepareLaunch& action, LaunchPlan pl
     held_.reset();
     unsaved_end_ = false;
   }
+  if (plan.survivors_settled && !plan.found) unknown_from_.reset();
   const bool awaited = state_.phase == core::Phase::starting && !state_.has_process();
   if (plan.found && !worker_ && !state_.is_occupied()) {
     const bool unwanted = state_.desired == core::Desired::down;  // a stop came while the lock was looked at
@@ -47,7 +48,7 @@ void Supervisor::launch_settled(const core::PrepareLaunch& action, LaunchPlan pl
       if (unwanted) post(core::StopRequested{});
       return refresh_facts();
     }
-    // It has ended since: then there is nobody in the way any more.
+    // It has ended since; what it has left behind is ended by the next look.
     if (awaited && action.attempt == state_.attempt && !is_alive(plan.found->identity)) return perform(action);
   }
   const auto* prepared = std::get_if<core::LaunchPrepared>(&plan.outcome);
@@ -72,7 +73,8 @@ void Supervisor::launch_settled(const core::PrepareLaunch& action, LaunchPlan pl
 // A program, its interpreter and its log may each lie on a disk that hangs.
 void Supervisor::perform(const core::SpawnWorker& action) {
   policy_.heartbeat_timeout = config_->supervisor.heartbeat_timeout;  // what it is told
-  const LaunchContext context{worker_config_, options_.own_program, receiver_->address(), run_id_, state_.reason};
+  const LaunchContext context{worker_config_, options_.own_program, receiver_->address(), state_path_,
+                              run_id_,        state_.reason};
   WorkerCommand command = make_worker_command(*config_, context, action.attempt, action.resume);
   spawning_ = std::make_shared<Spawning>(action.attempt);
   receiver_->pause();

@@ -45,6 +45,7 @@ WorkerCommand make_worker_command(const config::Config& config, const LaunchCont
   command.environment[protocol::kEnvRunId] = context.run_id;
   command.environment[protocol::kEnvAttempt] = std::to_string(attempt);
   command.environment[protocol::kEnvResumeReason] = context.resume_reason;
+  command.environment[protocol::kEnvStateDirectory] = context.state_directory;
   const auto timeout = config.supervisor.heartbeat_timeout;
   if (timeout > timeout.zero()) {
     command.environment[protocol::kEnvNotifySocket] = context.notify_address;

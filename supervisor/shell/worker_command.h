@@ -14,6 +14,7 @@ struct LaunchContext {
   std::filesystem::path config_file;  // {config}
   std::filesystem::path own_program;  // our trainer stands beside it
   std::string notify_address;
+  std::string state_directory;
   std::string run_id;
   std::string resume_reason;  // why this launch happens, for TRAINER_RESUME_REASON
 };

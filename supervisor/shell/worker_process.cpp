@@ -20,7 +20,7 @@
 #include "common/base/text.h"
 #include "common/base/unique_fd.h"
 #include "common/protocol/worker_contract.h"
-#include "supervisor/shell/lock_holder.h"
+#include "supervisor/shell/launch_marks.h"
 #include "supervisor/shell/start_program.h"
 #include "supervisor/shell/stragglers.h"
 
@@ -222,7 +222,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::adopt(asio::io_context& io
   if (!pidfd || !is_alive(identity)) {
     return make_error(ErrorKind::not_found, "worker " + std::to_string(identity.pid) + " is no longer there.");
   }
-  Launch launch{identity, marks_of(identity.pid).value_or(core::LaunchMarks{})};
+  Launch launch{identity, marks_of(identity.pid).value_or(LaunchMarks{})};
   return std::unique_ptr<WorkerProcess>(
       new WorkerProcess(io, children, std::move(launch), pidfd.release(), OomCounters::read(), std::move(on_exit)));
 }

@@ -137,7 +137,7 @@ class ProgramTest(unittest.TestCase):
         self.models = self.folder / "models"
         self.config_file = self.folder / "config.yaml"
         self.environment = {**os.environ, MARK: str(self.folder), "LC_ALL": "C.UTF-8"}
-        for name in ("NOTIFY_SOCKET", "TRAINER_RUN_ID", "TRAINER_ATTEMPT", "TRAINER_SUPERVISOR_SOCKET"):
+        for name in ("NOTIFY_SOCKET", "TRAINER_RUN_ID", "TRAINER_ATTEMPT", "TRAINER_STATE_DIRECTORY", "TRAINER_SUPERVISOR_SOCKET"):
             self.environment.pop(name, None)
         self.config = TINY
         self._started = 0

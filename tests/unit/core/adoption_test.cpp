@@ -237,13 +237,14 @@ TEST(AWorkerOfALowerGoal, SaysNothingAboutTheNextOnes) {
   EXPECT_EQ(s.state.finished_total, 300);
 }
 
-// P6: found by the lock when a launch was being prepared, or before.
+// P6: found by its marks when a launch was being prepared.
 TEST(AnUnrecordedWorker, IsAdoptedInsteadOfALaunchAndWrittenDownAtOnce) {
   Scenario s;
   s.state.attempt = 6;
   s.start().feed(WorkerAdopted{4711, 6});
   EXPECT_EQ(s.state.phase, Phase::running);
   EXPECT_EQ(s.state.pid, 4711);
+  EXPECT_EQ(s.state.attempt, 6);  // the seventh has not happened
   EXPECT_TRUE(s.did<SaveState>());
   EXPECT_EQ(s.state.incidents, 0);
   s.prepared();  // an answer that was under way

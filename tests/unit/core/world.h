@@ -158,7 +158,7 @@ class World {
     next.tells_progress = memory_.tells_progress;
     next.poison = memory_.poison;
     const bool known = process_ && memory_.pid == process_->pid;
-    const bool intended = process_ && memory_.pid == 0 && memory_.attempt == process_->attempt;  // found by its lock
+    const bool intended = process_ && memory_.pid == 0 && memory_.attempt == process_->attempt;  // found by its marks
     state_ = next;
     queue_.clear();
     preparing_.clear();
@@ -166,7 +166,7 @@ class World {
     if (process_ && !process_->dead && !known && !intended) note_trouble("a living worker was not remembered (P6)");
     if (process_ && process_->dead) process_.reset();
     if (process_) {
-      queue_.push_back(WorkerAdopted{process_->pid, known ? 0 : process_->attempt});  // else found by its lock
+      queue_.push_back(WorkerAdopted{process_->pid, known ? 0 : process_->attempt});  // else found by its marks
     } else {
       queue_.push_back(StartRequested{false});
     }

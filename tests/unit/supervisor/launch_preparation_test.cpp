@@ -15,7 +15,7 @@ class Preparation : public ModelFiles {
   std::optional<core::Poison> poison;
 
   LaunchPlan prepare(const LaunchFrom& from = {}, const std::string& run_id = "run") {
-    return prepare_launch({7, from, poison}, nullptr, {run_id, 7, ""}, config);
+    return prepare_launch({7, from, poison}, nullptr, {run_id, "", std::nullopt}, config);
   }
   static core::LaunchPrepared prepared(const LaunchPlan& plan) {
     const auto* outcome = std::get_if<core::LaunchPrepared>(&plan.outcome);

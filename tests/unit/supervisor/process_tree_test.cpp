@@ -36,6 +36,7 @@ TEST(TheLineOfAProcess, IsReadWhateverItsCommandIsCalled) {
   EXPECT_EQ(facts->command, "a) b (c");
   EXPECT_EQ(facts->parent, 7);
   EXPECT_EQ(facts->group, 41);
+  EXPECT_EQ(facts->session, 40);
   EXPECT_EQ(facts->start_ticks, 5678U);
   EXPECT_FALSE(facts->ended);
   EXPECT_TRUE(facts_from_stat("42 (x) Z 7 41 40 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 5678")->ended);
@@ -51,6 +52,7 @@ TEST(TheLineOfAProcess, IsOurOwn) {
   ASSERT_TRUE(facts);
   EXPECT_EQ(facts->parent, ::getppid());
   EXPECT_EQ(facts->group, ::getpgrp());
+  EXPECT_EQ(facts->session, ::getsid(0));
   EXPECT_EQ(facts->start_ticks, identify_process(::getpid())->start_ticks);
   EXPECT_TRUE(all_processes().contains(::getpid()));
   EXPECT_FALSE(look_at(0));
@@ -60,8 +62,8 @@ TEST(TheLineOfAProcess, IsOurOwn) {
 constexpr pid_t kSelf = 100;
 constexpr pid_t kWorker = 200;
 constexpr uid_t kUser = 1000;
-const core::LaunchMarks kMarks{"run", 2, "/models/.supervisor/notify.sock"};
-const core::LaunchMarks kEarlier{"run", 1, kMarks.notify_socket};
+const LaunchMarks kMarks{"run", 2, "/models/.supervisor"};
+const LaunchMarks kEarlier{"run", 1, kMarks.state_directory};
 
 // The supervisor (100), its worker (200, launched at tick 5000), and whoever is added.
 class World : public testing::Test {
@@ -71,11 +73,11 @@ class World : public testing::Test {
     add({kWorker, kSelf, kWorker, 5000, false, "worker"}, kMarks);
   }
 
-  void add(ProcessFacts facts, std::optional<core::LaunchMarks> marks = std::nullopt) {
+  void add(ProcessFacts facts, std::optional<LaunchMarks> marks = std::nullopt) {
     marks_[facts.pid] = std::move(marks);
     table_[facts.pid] = std::move(facts);
   }
-  void child(pid_t pid, pid_t parent, pid_t group, std::optional<core::LaunchMarks> marks = std::nullopt) {
+  void child(pid_t pid, pid_t parent, pid_t group, std::optional<LaunchMarks> marks = std::nullopt) {
     add({pid, parent, group, 5000U + static_cast<std::uint64_t>(pid), false, "p"}, std::move(marks));
   }
   ProcessView view() {
@@ -102,7 +104,7 @@ class World : public testing::Test {
   }
 
   ProcessTable table_;
-  std::map<pid_t, std::optional<core::LaunchMarks>> marks_;
+  std::map<pid_t, std::optional<LaunchMarks>> marks_;
   int looks_ = 0;
   Launch launch_{{kWorker, 5000, "boot"}, kMarks};
   Speakers speakers_{launch_, view()};
@@ -128,8 +130,8 @@ TEST_F(WhoMaySpeak, NobodyElse) {
 TEST_F(WhoMaySpeak, ADaemonOfThisAttemptAndNoneOfAnEarlierOne) {
   child(301, kSelf, 301, kMarks);
   child(302, kSelf, 302, kEarlier);
-  child(303, kSelf, 303, core::LaunchMarks{"run", 2, "/other/notify.sock"});
-  child(304, kSelf, 304, core::LaunchMarks{"other", 2, kMarks.notify_socket});
+  child(303, kSelf, 303, LaunchMarks{"run", 2, "/other"});
+  child(304, kSelf, 304, LaunchMarks{"other", 2, kMarks.state_directory});
   EXPECT_TRUE(may_speak(301));
   for (const pid_t pid : {302, 303, 304}) EXPECT_FALSE(may_speak(pid)) << pid;
   add({305, kSelf, 305, 4999, false, "old"}, kMarks);  // older than the worker, so not its child whatever it says
@@ -203,19 +205,19 @@ TEST_F(WhoMustGo, DaemonsWithTheMarksOfThisLaunchAndWhatTheyStarted) {
   EXPECT_EQ(left.group[0].pid, 301);
 }
 
-TEST_F(WhoMustGo, OfAnAdoptedWorkerWhoeverBearsOurSocketWhereverItIs) {
+TEST_F(WhoMustGo, OfAnAdoptedWorkerWhoeverBearsOurMarksWhereverItIs) {
   child(302, 1, 302, kMarks);
   child(303, 302, 303);
-  child(304, 1, 304, core::LaunchMarks{"run", 2, "/other/notify.sock"});
+  child(304, 1, 304, LaunchMarks{"run", 2, "/other"});
   EXPECT_EQ(stragglers(0), (std::vector<pid_t>{302, 303}));
-  // Without a socket two supervisors of copied directories may have launched the same attempt of the same run.
-  launch_.marks.notify_socket.clear();
-  marks_[302]->notify_socket.clear();
+  // Without the directory two supervisors of copied directories may have launched the same attempt of the same run.
+  launch_.marks.state_directory.clear();
+  marks_[302]->state_directory.clear();
   EXPECT_TRUE(stragglers(0).empty());
 }
 
 TEST_F(WhoMustGo, NobodyWhoseMarksAreNotKnown) {
-  child(302, kSelf, 302, core::LaunchMarks{});
+  child(302, kSelf, 302, LaunchMarks{});
   launch_.marks = {};
   EXPECT_TRUE(stragglers().empty());
 }

@@ -17,7 +17,7 @@ class Sweep : public testing::Test {
  protected:
   WorkerCommand shell(const std::string& script) {
     return {{"/bin/sh", "-c", script},
-            {{"TRAINER_RUN_ID", "run"}, {"TRAINER_ATTEMPT", "3"}, {"NOTIFY_SOCKET", directory_ / "notify.sock"}},
+            {{"TRAINER_RUN_ID", "run"}, {"TRAINER_ATTEMPT", "3"}, {"TRAINER_STATE_DIRECTORY", directory_.path()}},
             directory_ / "worker.log"};
   }
   void spawn(const std::string& script) {
@@ -114,8 +114,8 @@ TEST_F(Sweep, ReapsOrphansThatEndWhileTheWorkerRuns) {
 // None of these may be touched: children of ours without marks, with those of other launches, and one that bears the
 // marks of this very launch but is kept by somebody here.
 TEST_F(Sweep, LeavesEverybodyElseAlone) {
-  const std::string socket = directory_ / "notify.sock";
-  const auto start = [](const char* attempt, const std::string& address) {
+  const std::string here = directory_.path();
+  const auto start = [](const char* attempt, const std::string& state) {
     const pid_t pid = ::fork();
     if (pid == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -123,7 +123,7 @@ TEST_F(Sweep, LeavesEverybodyElseAlone) {
       if (attempt != nullptr) {
         ::setenv("TRAINER_RUN_ID", "run", 1);
         ::setenv("TRAINER_ATTEMPT", attempt, 1);
-        ::setenv("NOTIFY_SOCKET", address.c_str(), 1);
+        ::setenv("TRAINER_STATE_DIRECTORY", state.c_str(), 1);
       }
       ::execl("/bin/sleep", "sleep", "1000", static_cast<char*>(nullptr));
       ::_exit(1);
@@ -131,10 +131,10 @@ TEST_F(Sweep, LeavesEverybodyElseAlone) {
     return pid;
   };
   spawn("while [ ! -e " + (directory_ / "go").string() + " ]; do sleep 0.01; done");
-  const pid_t doomed = start("3", socket);
-  const pid_t kept = start("3", socket);
+  const pid_t doomed = start("3", here);
+  const pid_t kept = start("3", here);
   children_.keep(kept);
-  const pid_t others[] = {start(nullptr, ""), start("3", "/elsewhere/notify.sock"), start("2", socket), kept};
+  const pid_t others[] = {start(nullptr, ""), start("3", "/elsewhere"), start("2", here), kept};
   ::usleep(300'000);  // until they have the environment that they were started with
   write_text(directory_ / "go", "");
   wait();
@@ -150,7 +150,7 @@ TEST_F(Sweep, LeavesEverybodyElseAlone) {
 TEST_F(Sweep, OfAnAdoptedWorkerFindsItsDaemonsByTheirMarks) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
   const std::string marks =
-      "TRAINER_RUN_ID=run TRAINER_ATTEMPT=3 NOTIFY_SOCKET=" + (directory_ / "notify.sock").string();
+      "TRAINER_RUN_ID=run TRAINER_ATTEMPT=3 TRAINER_STATE_DIRECTORY=" + directory_.path().string();
   const std::string file = (directory_ / "leader").string();
   const std::string script = daemon("pid", "exec sleep 1000") + "exec sleep 1000";
   ASSERT_EQ(::system((marks + " setsid sh -c 'setsid sh -c \"$0\" & echo $! > " + file + "' '" +

@@ -8,8 +8,8 @@ namespace {
 
 using Arguments = std::vector<std::string>;
 
-const LaunchContext kContext{"config/my.yaml", "/opt/ts/bin/trainer-supervisor", "/run/ts/notify.sock", "0123abcd",
-                             "after a crash"};
+const LaunchContext kContext{
+    "config/my.yaml", "/opt/ts/bin/trainer-supervisor", "/run/ts/notify.sock", "/run/ts", "0123abcd", "after a crash"};
 const core::ResumePoint kResume{250, "models/model_ep250.pt"};
 
 TEST(TheCommand, IsByDefaultTheTrainerBesideTheSupervisor) {
@@ -46,6 +46,7 @@ TEST(TheEnvironment, IsTheContractsOnTopOfTheConfigured) {
                                                              {"TRAINER_ATTEMPT", "3"},
                                                              {"TRAINER_RESUME_REASON", "after a crash"},
                                                              {"TRAINER_RUN_ID", "0123abcd"},
+                                                             {"TRAINER_STATE_DIRECTORY", "/run/ts"},
                                                              {"WATCHDOG_USEC", "30000000"}}));
 }
 
@@ -55,6 +56,7 @@ TEST(AWorkerThatDoesNotBeat, IsToldNoAddressToBeatTo) {
   const auto environment = make_worker_command(config, kContext, 1, {}).environment;
   EXPECT_FALSE(environment.contains("NOTIFY_SOCKET"));
   EXPECT_FALSE(environment.contains("WATCHDOG_USEC"));
+  EXPECT_EQ(environment.at("TRAINER_STATE_DIRECTORY"), "/run/ts");
 }
 
 TEST(TheLog, LiesInTheLogDirectory) {
