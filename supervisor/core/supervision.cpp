@@ -137,8 +137,9 @@ void Step::operator()(const LaunchPrepared& event) {
   if (event.resume.path.empty()) s().progress.metrics.clear();
   // Going back, or fresh, begins the history of this run's progress anew.
   if (wished()) s().high_water = event.resume.episode;
-  // In writing before there is a worker: by this the next supervisor knows it for ours, and what it was told.
-  act(SaveState{wished() ? SaveState::When::durable : SaveState::When::written});
+  // A wish is kept whatever happens. All else can wait until the worker is on its way: one that was launched is found
+  // by its marks, written down or not.
+  if (wished()) act(SaveState{});
   act(SpawnWorker{s().attempt, event.resume});
 }
 

@@ -209,6 +209,8 @@ void Supervisor::perform(const core::SaveState& action) {
 Memory Supervisor::remember() {
   Memory memory{state_, run_id_, api::kVersion, std::nullopt, current_boot_id(), host_name(), exact_};
   if (worker_ && state_.has_process()) memory.worker = worker_->identity();
+  // Launches that were given up before anybody had looked for earlier ones have launched nothing.
+  if (unknown_from_) memory.state.attempt = std::min(memory.state.attempt, *unknown_from_);
   memory.accounts = remember_accounts();
   return memory;
 }

@@ -40,7 +40,7 @@ inline std::string broken_by_actions(const Transition& transition) {
     if (const auto* spawn = std::get_if<SpawnWorker>(&action)) {
       ++launches;
       if (state.phase != Phase::starting || state.has_process()) return "a worker is spawned beside another";
-      if (!saved) return "a worker is spawned and nobody writes it down, or as wished before that is durable";
+      if (wished && !saved) return "a worker is spawned as wished before that is durable";
       if (spawn->attempt != state.attempt) return "a worker is spawned for another attempt";
     }
     if (std::holds_alternative<InspectWorker>(action) || std::holds_alternative<GatherEvidence>(action)) {

@@ -127,10 +127,13 @@ class World {
   void perform(const RecordIncident&) { ++incidents_; }
   void perform(const SaveState& action) {
     written_soon_ = action.when == SaveState::When::soon;
-    if (!written_soon_) memory_ = state_;
+    if (written_soon_) return;
+    memory_ = state_;
+    if (unknown_from_) memory_.attempt = std::min(memory_.attempt, *unknown_from_);
   }
   void perform(const LeaveDaemon&) {
-    if (process_ && state_.stop_step != StopStep::unkillable) note_trouble("the supervisor left a worker behind");
+    const bool seen = process_ && !unrecorded_;
+    if (seen && state_.stop_step != StopStep::unkillable) note_trouble("the supervisor left a worker behind");
     come_back();
   }
 
@@ -158,15 +161,17 @@ class World {
     next.tells_progress = memory_.tells_progress;
     next.poison = memory_.poison;
     const bool known = process_ && memory_.pid == process_->pid;
-    const bool intended = process_ && memory_.pid == 0 && memory_.attempt == process_->attempt;  // found by its marks
+    unknown_from_ = memory_.attempt + (memory_.pid != 0 ? 1 : 0);
     state_ = next;
     queue_.clear();
     preparing_.clear();
     answers_.clear();
-    if (process_ && !process_->dead && !known && !intended) note_trouble("a living worker was not remembered (P6)");
     if (process_ && process_->dead) process_.reset();
-    if (process_) {
-      queue_.push_back(WorkerAdopted{process_->pid, known ? 0 : process_->attempt});  // else found by its marks
+    unrecorded_ = process_ && !known;
+    if (unrecorded_ && process_->attempt < *unknown_from_)
+      note_trouble("a living worker is believed to have ended (P6)");
+    if (known && process_) {
+      queue_.push_back(WorkerAdopted{process_->pid, 0});
     } else {
       queue_.push_back(StartRequested{false});
     }
@@ -179,6 +184,7 @@ class World {
     if (!calm && chance(1)) return come_back();  // kill -9 and start again
     if (!preparing_.empty() && (calm || chance(70))) return settle();
     if (!answers_.empty() && (calm || chance(60))) return answer();
+    if (unrecorded_) return pass_time();
     if (process_ && process_->dead && (calm || chance(60))) return report();
     const bool stuck = process_ && (process_->hangs || process_->in_kernel);
     const bool beats_in_time = temper == Temper::cooperative && process_ && !stuck;
@@ -201,6 +207,13 @@ class World {
   void settle() {
     const PrepareLaunch asked = preparing_.front();
     preparing_.pop_front();
+    unknown_from_.reset();
+    if (unrecorded_) {  // found by its marks, before anything is launched
+      unrecorded_ = false;
+      feed(WorkerAdopted{process_->pid, process_->attempt});
+      if (process_) process_->attempt = state_.attempt;  // as the shell reports it from here on
+      return;
+    }
     if (temper == Temper::random && chance(5)) {
       post(LaunchRefused{asked.attempt, Cause::cannot_prepare, chance(10), "the disk did not answer"});
       return;
@@ -270,7 +283,9 @@ class World {
   Policy policy_;
   State state_;
   State memory_;
-  bool written_soon_ = false;  // what has changed since
+  bool written_soon_ = false;                 // what has changed since
+  bool unrecorded_ = false;                   // the process is not known to this supervisor
+  std::optional<std::int64_t> unknown_from_;  // launches from here on may run, as far as it knows
   Instant now_{std::chrono::hours{1}};
   std::deque<Event> queue_;
   std::deque<PrepareLaunch> preparing_;
