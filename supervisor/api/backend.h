@@ -41,8 +41,9 @@ class Backend {
   virtual Result<std::string> start(const Peer& peer) = 0;
   virtual Result<std::string> stop(const Peer& peer) = 0;
   virtual Result<std::string> checkpoint(const Peer& peer) = 0;  // save now
-  virtual Result<std::string> fresh(const Peer& peer) = 0;
-  // Verifies the target before anything is disturbed, which takes disk reads: hence a coroutine.
+  // Both are answered when a kill can no longer undo them, and `restart` verifies its target before anything is
+  // disturbed, which takes the disk: hence coroutines.
+  virtual boost::asio::awaitable<Result<std::string>> fresh(const Peer& peer) = 0;
   virtual boost::asio::awaitable<Result<std::string>> restart(const Peer& peer, std::optional<std::string> from) = 0;
   // Reads a file: hence a coroutine. A file that is wrong is an error of the kind `configuration`, and nothing changes.
   virtual boost::asio::awaitable<Result<Reloaded>> reload(const Peer& peer) = 0;

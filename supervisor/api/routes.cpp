@@ -210,6 +210,11 @@ Answering carry_out(Call call) {
   co_return reply_to((call.backend.*command)(call.peer));
 }
 
+Answering fresh(Call call) {
+  const auto started = co_await call.backend.fresh(call.peer);
+  co_return reply_to(started);
+}
+
 Answering restart(Call call) {
   const auto from = parse_restart(call.request.body);
   if (!from) co_return problem(400, from.error().message);
@@ -250,7 +255,7 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"POST", "/v1/start", kHolders, false, carry_out<&Backend::start>},
     {"POST", "/v1/stop", kHolders, false, carry_out<&Backend::stop>},
     {"POST", "/v1/checkpoint", kHolders, false, carry_out<&Backend::checkpoint>},
-    {"POST", "/v1/fresh", kHolders, false, carry_out<&Backend::fresh>},
+    {"POST", "/v1/fresh", kHolders, false, fresh},
     {"POST", "/v1/restart", kHolders, false, restart},
     {"POST", "/v1/reload", kHolders, false, reload},
 });

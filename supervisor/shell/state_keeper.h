@@ -40,6 +40,9 @@ class StateKeeper {
   // The next supervisor is to have it, if the machine lives on: nobody syncs it.
   void keep() { enqueue(Durable::later); }
 
+  // Of the newest save that is over; empty when it worked.
+  const std::string& failure() const { return failure_; }
+
  private:
   struct Waiting {
     Memory memory;
@@ -58,7 +61,7 @@ class StateKeeper {
   bool is_due_soon_ = false;
   std::mutex mutex_;
   std::optional<Waiting> waiting_;  // guarded by the mutex; a job for it is queued
-  std::string failure_;             // that was said last, until a save succeeds
+  std::string failure_;             // said already, until a save succeeds
 };
 
 }  // namespace ts::shell

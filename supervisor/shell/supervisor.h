@@ -86,7 +86,7 @@ class Supervisor final : public api::Backend {
   Result<std::string> start(const api::Peer& peer) override;
   Result<std::string> stop(const api::Peer& peer) override;
   Result<std::string> checkpoint(const api::Peer& peer) override;
-  Result<std::string> fresh(const api::Peer& peer) override;
+  asio::awaitable<Result<std::string>> fresh(const api::Peer& peer) override;
   asio::awaitable<Result<std::string>> restart(const api::Peer& peer, std::optional<std::string> from) override;
   asio::awaitable<Result<api::Reloaded>> reload(const api::Peer& peer) override;
   asio::awaitable<Result<boost::json::object>> incidents(std::size_t limit) override;
@@ -108,6 +108,7 @@ class Supervisor final : public api::Backend {
   void tell_incident(const IncidentReport& report, const std::string& where);
   void tell_request(const api::Peer& peer, const std::string& what, const std::string& refusal = {});
   Error refuse(const api::Peer& peer, const std::string& what, Error why);
+  asio::awaitable<std::string> keep_wish(std::string sentence);
   void post(core::Event event);
   void handle(const core::Event& event);
   void perform(const core::PrepareLaunch& action);

@@ -27,11 +27,12 @@ double seconds(core::Instant span) {
 
 constexpr long kOutputReadsMax = 64;               // that wait for the disk
 constexpr std::chrono::seconds kDiskPatience{20};  // less than that of whoever asks
+constexpr std::chrono::seconds kWishPatience{3};   // it is carried out meanwhile
 
 // An answer on its way from the disk. Only the io_context's thread holds it.
 template <class T>
 struct Awaited {
-  explicit Awaited(asio::io_context& io) : timer(io, kDiskPatience) {}
+  Awaited(asio::io_context& io, std::chrono::seconds patience) : timer(io, patience) {}
 
   asio::steady_timer timer;
   std::optional<Result<T>> answer;
@@ -40,8 +41,9 @@ struct Awaited {
 // Reads there, and comes back here; `what`: a clause for people, "reading worker.log".
 template <class T>
 asio::awaitable<Result<T>> read_elsewhere(DiskWorker& there, asio::io_context& here, std::string what,
-                                          std::function<Result<T>()> read) {
-  const auto awaited = std::make_shared<Awaited<T>>(here);
+                                          std::function<Result<T>()> read,
+                                          std::chrono::seconds patience = kDiskPatience) {
+  const auto awaited = std::make_shared<Awaited<T>>(here, patience);
   there.post(what, [&here, what, read = std::move(read), weak = std::weak_ptr(awaited)] {
     Result<T> answer = [&]() -> Result<T> {
       try {
@@ -168,11 +170,24 @@ Result<std::string> Supervisor::checkpoint(const api::Peer& peer) {
   return std::string("Asked the worker to save now.");
 }
 
-Result<std::string> Supervisor::fresh(const api::Peer& peer) {
-  if (const auto refused = refuse_if_leaving(); !refused) return refuse(peer, "fresh", refused.error());
+// What is promised here outlives us: it is on disk before it is answered, or the answer says that it is not.
+asio::awaitable<std::string> Supervisor::keep_wish(std::string sentence) {
+  const std::string what = "writing state.json in " + state_path_;
+  // (No temporary in what is awaited: GCC 12 destroys those twice.)
+  std::function<Result<bool>()> is_next = [] { return true; };  // jobs are done in order: the save came before
+  const auto written = co_await read_elsewhere<bool>(disk_, io_, what, is_next, kWishPatience);
+  const std::string trouble = written ? keeper_->failure() : written.error().message;
+  if (!trouble.empty()) sentence += " A supervisor that is killed now forgets it, since it is not on disk: " + trouble;
+  co_return sentence;
+}
+
+asio::awaitable<Result<std::string>> Supervisor::fresh(const api::Peer& peer) {
+  if (const auto refused = refuse_if_leaving(); !refused) co_return refuse(peer, "fresh", refused.error());
   tell_request(peer, "fresh");
   post(core::RestartRequested{{core::LaunchFrom::Kind::fresh, {}}});
-  return std::string("Starting over; the checkpoints there are will be set aside, not deleted.");
+  std::string sentence = "Starting over; the checkpoints there are will be set aside, not deleted.";
+  auto kept = co_await keep_wish(std::move(sentence));
+  co_return kept;
 }
 
 asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, std::optional<std::string> from) {
@@ -201,7 +216,9 @@ asio::awaitable<Result<std::string>> Supervisor::restart(const api::Peer& peer, 
   if (const auto refused = refuse_if_leaving(); !refused) co_return refuse(peer, verb, refused.error());
   tell_request(peer, verb);
   post(core::RestartRequested{{core::LaunchFrom::Kind::selector, target->selector}});
-  co_return "Restarting from " + target->name + "; newer checkpoints will be set aside, not deleted.";
+  std::string sentence = "Restarting from " + target->name + "; newer checkpoints will be set aside, not deleted.";
+  auto kept = co_await keep_wish(std::move(sentence));
+  co_return kept;
 }
 
 asio::awaitable<Result<boost::json::object>> Supervisor::incidents(std::size_t limit) {

@@ -104,22 +104,20 @@ class State(HungDiskTest):
         self.state = self.disk / "state"
         self.configure(supervisor={"state_directory": str(self.state)})
 
-    def replaced(self, worker):
-        """The crash of this worker, with the state's disk frozen: its relaunch waits, and nothing else does."""
-        os.kill(worker, signal.SIGKILL)
-        self.until(lambda: self.worker() != worker, "its end to be noticed")
-
-    def test_p8_p9_a_crash_meanwhile_is_relaunched_when_the_disk_is_back(self):
-        supervisor, worker = self.trains()
+    def test_p8_p9_one_crash_meanwhile_waits_for_nothing_and_the_next_until_the_disk_is_back(self):
+        supervisor, first = self.trains()
         self.freeze(self.disk)
-        self.answers_for(2, worker)  # nothing is to be written yet
-        self.replaced(worker)
-        self.some_thread_waits(supervisor)
+        self.answers_for(2, first)  # nothing is to be written yet
+        os.kill(first, signal.SIGKILL)
+        second = self.running_worker(beyond=20, other_than=first)
+        self.some_thread_waits(supervisor)  # to write down what has happened
+        os.kill(second, signal.SIGKILL)
+        self.until(lambda: self.worker() != second, "its end to be noticed")
         self.answers_for(3)
         self.assertEqual(self.worker(), 0)
         self.thaw(self.disk)
-        self.running_worker(beyond=20, other_than=worker)
-        self.assertEqual(self.status()["restarts"], {"crash": 1})
+        self.running_worker(beyond=20, other_than=second)
+        self.assertEqual(self.status()["restarts"], {"crash": 2})
         self.until(lambda: self.read_json(self.state / "state.json").get("worker"), "the new worker to be written down")
         supervisor.signal(signal.SIGTERM)
         supervisor.ends(0)

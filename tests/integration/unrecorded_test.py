@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -182,6 +183,25 @@ class Unrecorded(AdoptionTest):
         supervisor.signal(signal.SIGTERM)
         supervisor.ends(0)
         self.assert_nothing_left()
+
+    def test_a_wish_that_was_answered_outlives_a_kill(self):
+        self.configure(training={"episodes": 100_000}, checkpoints={"max_keep": 10_000})
+        for wish in (("restart", "--from", "ep10"), ("fresh",)):
+            for _ in range(5):
+                with self.subTest(wish=wish):
+                    supervisor = self.supervise()
+                    self.running_worker(beyond=25)
+                    self.ctl(*wish)
+                    supervisor.signal(signal.SIGKILL)
+                    supervisor.ends(-signal.SIGKILL)
+                    supervisor = self.supervise()
+                    resumed = "from models/model_ep10.pt" if wish[0] == "restart" else "from the beginning"
+                    self.in_state("running")
+                    journal = (self.models / ".supervisor/events.jsonl").read_text(encoding="utf-8")
+                    launches = re.findall(r"runs as process \d+, (from [^\"]+)\"", journal)
+                    self.assertEqual(launches[-1], resumed)
+                    supervisor.signal(signal.SIGTERM)
+                    supervisor.ends(0)
 
     def test_an_unrecorded_worker_makes_way_for_a_fresh_start(self):
         worker = self.orphan()

@@ -36,7 +36,7 @@ class FakeBackend final : public Backend {
   Result<std::string> start(const Peer& peer) override { return note("start", peer); }
   Result<std::string> stop(const Peer& peer) override { return note("stop", peer); }
   Result<std::string> checkpoint(const Peer& peer) override { return note("checkpoint", peer); }
-  Result<std::string> fresh(const Peer& peer) override { return note("fresh", peer); }
+  boost::asio::awaitable<Result<std::string>> fresh(const Peer& peer) override { co_return note("fresh", peer); }
   boost::asio::awaitable<Result<std::string>> restart(const Peer& peer, std::optional<std::string> from) override {
     co_return note(from ? "restart from " + *from : "restart", peer);
   }
