@@ -58,11 +58,12 @@ const std::string& current_boot_id() {
 std::chrono::nanoseconds age_of(const ProcessIdentity& identity) {
   timespec since_boot{};
   ::clock_gettime(CLOCK_BOOTTIME, &since_boot);  // what the start is counted on
-  const auto now = std::chrono::seconds(since_boot.tv_sec) + std::chrono::nanoseconds(since_boot.tv_nsec);
+  const std::chrono::duration<double> now(static_cast<double>(since_boot.tv_sec) +
+                                          static_cast<double>(since_boot.tv_nsec) / 1e9);
   const std::chrono::duration<double> start(static_cast<double>(identity.start_ticks) /
                                             static_cast<double>(::sysconf(_SC_CLK_TCK)));
-  const auto age = now - std::chrono::duration_cast<std::chrono::nanoseconds>(start);
-  return std::max(age, std::chrono::nanoseconds::zero());
+  // Whatever a damaged file says: more than the machine's own age never comes out.
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::max(now - start, now.zero()));
 }
 
 bool is_alive(const ProcessIdentity& identity) {

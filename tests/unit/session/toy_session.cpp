@@ -105,6 +105,7 @@ Outcome ToySession::run_in(const config::Config& configuration, const ResumeRequ
     if (keep_pace) task.before_episode = [&](std::int64_t episode) { wait_for_save(configuration, episode - 1); };
     be_a_session(task, configuration, resume, output);
   }
+  on_begun();
   int status = 0;
   EXPECT_EQ(::waitpid(child, &status, 0), child);
   Outcome outcome;

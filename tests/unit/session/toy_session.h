@@ -82,6 +82,10 @@ class ToySession : public testing::Test {
 
   Outcome run(const ResumeRequest& resume = {ResumeRequest::Kind::automatic, ""}) { return run_in(config, resume); }
   Outcome run_from(const std::string& selector) { return run({ResumeRequest::Kind::selector, selector}); }
+  // Called here when the session's process has begun: a thread that ran earlier might hold a lock as the process is
+  // forked, and the copy would wait for it for ever.
+  std::function<void()> on_begun = [] {};
+
   Outcome run_in(const config::Config& configuration, const ResumeRequest& resume);
 
   // Raises `signal` in the session's process, before the given step.

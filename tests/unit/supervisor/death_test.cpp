@@ -42,16 +42,20 @@ class ADeath : public session::ToySession {
     held_ = {};
     acknowledged_ = 0;
     std::atomic<bool> ended{false};
-    std::thread supervisor([&] {
-      while (!ended) {
+    std::thread supervisor;
+    on_begun = [&] {
+      supervisor = std::thread([&] {
+        while (!ended) {
+          hear();
+          ::usleep(200);
+        }
         hear();
-        ::usleep(200);
-      }
-      hear();
-    });
+      });
+    };
     ::setenv("NOTIFY_SOCKET", address_.c_str(), 1);
     const auto outcome = run();
     ::unsetenv("NOTIFY_SOCKET");
+    on_begun = [] {};
     ended = true;
     supervisor.join();
     return outcome;
