@@ -46,6 +46,12 @@ std::optional<ProcessIdentity> identify_process(pid_t pid) {
   return ProcessIdentity{pid, *start, current_boot_id()};
 }
 
+const ProcessIdentity& own_identity() {
+  thread_local ProcessIdentity self;  // a fork copies it, with the number of its parent
+  if (self.pid != ::getpid()) self = identify_process(::getpid()).value_or(ProcessIdentity{::getpid(), 0, {}});
+  return self;
+}
+
 const std::string& current_boot_id() {
   static const std::string kId = [] {
     std::string id = read_proc_file("/proc/sys/kernel/random/boot_id");

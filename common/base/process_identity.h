@@ -24,7 +24,10 @@ struct ProcessIdentity {
 // The identity of a living (not zombie) process, nothing when there is none with that pid.
 std::optional<ProcessIdentity> identify_process(pid_t pid);
 
-// Pure part of the above: the start time in the text of /proc/<pid>/stat. The command name may hold blanks and
+// Our own. Asked for once in each process: it does not change. Without a start time where the kernel does not tell.
+const ProcessIdentity& own_identity();
+
+// Pure part of identify_process: the start time in the text of /proc/<pid>/stat. The command name may hold blanks and
 // parentheses, so fields are counted from the last ')'. Nothing for zombies and malformed text.
 std::optional<std::uint64_t> start_ticks_from_stat(std::string_view stat);
 

@@ -16,9 +16,9 @@ namespace {
 
 // "<pid> <start ticks> <program>\n"
 std::string holder_record(std::string_view program) {
-  const auto self = identify_process(::getpid());
+  const ProcessIdentity& self = own_identity();
   std::ostringstream record;
-  record << ::getpid() << ' ' << (self ? self->start_ticks : 0) << ' ' << program << '\n';
+  record << self.pid << ' ' << self.start_ticks << ' ' << program << '\n';
   return record.str();
 }
 

@@ -182,9 +182,13 @@ std::int64_t Step::reached_goal() const {
   return state.progress.total > 0 ? state.progress.total : policy_.total_episodes;
 }
 
-void Step::record(Cause cause, const std::string& what, const std::string& decision) {
+void Step::count(Cause cause) {
   ++s().restarts[cause];
   s().last_cause = cause;
+}
+
+void Step::record(Cause cause, const std::string& what, const std::string& decision) {
+  count(cause);
   act(RecordIncident{s().attempt, cause, what, decision});
 }
 
@@ -193,37 +197,37 @@ void Step::note_attempt() {
   if (!s().fruitful) ++s().fruitless;
 }
 
-// An end that nobody asked for, and what follows from it.
+// What follows from an end that nobody asked for.
+Step::Sequel Step::sequel_of(Cause cause) const {
+  const State& state = t_.state;
+  if (is_permanent(cause)) return {Phase::fatal, {}, "it would fail the same way again, so it is not retried"};
+  const std::string fruitless = std::to_string(state.fruitless);
+  if (state.fruitless >= policy_.max_attempts_without_progress) {
+    return {Phase::fatal, policy_.cooldown,
+            fruitless + (state.fruitless == 1 ? " attempt" : " attempts in a row") +
+                " got no further; trying again in " + human_duration(policy_.cooldown)};
+  }
+  const Duration delay =
+      restart_delay(state.incidents, policy_, spread_from(static_cast<std::uint64_t>(state.attempt)));
+  if (delay == Duration::zero()) return {Phase::starting, {}, "relaunching at once"};
+  const std::string why = state.fruitless == 0 ? "" : fruitless + " in a row without progress, ";
+  return {Phase::backoff, delay, why + "relaunching in " + human_duration(delay)};
+}
+
 void Step::incident(Cause cause, const std::string& what, const std::string& last_words) {
   ++s().incidents;
-  const std::string named = what + " (" + std::string(to_string(cause)) + ")";
-  const auto decide = [&](const std::string& decision) {
-    record(cause, what, decision);
-    return named + "; " + decision + last_words;
-  };
-  if (is_permanent(cause)) {
-    s().next_launch = {};
-    enter(Phase::fatal, decide("it would fail the same way again, so it is not retried"));
+  count(cause);
+  const std::int64_t attempt = s().attempt;
+  const Sequel next = sequel_of(cause);
+  const std::string reason = what + " (" + std::string(to_string(cause)) + "); " + next.decision + last_words;
+  if (next.phase == Phase::starting) {
+    launch(reason);
+  } else {
+    if (!next.wait) s().next_launch = {};  // nobody will carry it out
+    enter(next.phase, reason, next.wait);
     act(SaveState{});
-    return;
   }
-  const std::string fruitless = std::to_string(s().fruitless);
-  if (s().fruitless >= policy_.max_attempts_without_progress) {
-    enter(Phase::fatal,
-          decide(fruitless + (s().fruitless == 1 ? " attempt" : " attempts in a row") +
-                 " got no further; trying again in " + human_duration(policy_.cooldown)),
-          policy_.cooldown);
-    act(SaveState{});
-    return;
-  }
-  const Duration delay = restart_delay(s().incidents, policy_, spread_from(static_cast<std::uint64_t>(s().attempt)));
-  if (delay == Duration::zero()) {
-    launch(decide("relaunching at once"));
-    return;
-  }
-  const std::string why = s().fruitless == 0 ? "" : fruitless + " in a row without progress, ";
-  enter(Phase::backoff, decide(why + "relaunching in " + human_duration(delay)), delay);
-  act(SaveState{});
+  act(RecordIncident{attempt, cause, what, next.decision});  // what is done comes before what is written about it
 }
 
 void Step::operator()(const DeadlinePassed&) {

@@ -76,7 +76,14 @@ class Step {
   std::int64_t reached_goal() const;
   void note_attempt();
   void count_against_resume_point(const Ending& ending);
+  void count(Cause cause);
   void record(Cause cause, const std::string& what, const std::string& decision);
+  struct Sequel {
+    Phase phase = Phase::fatal;    // fatal, backoff, or starting: at once
+    std::optional<Duration> wait;  // until the next try; nothing: none
+    std::string decision;
+  };
+  Sequel sequel_of(Cause cause) const;
   void incident(Cause cause, const std::string& what, const std::string& last_words = {});
 
   State& s() { return t_.state; }

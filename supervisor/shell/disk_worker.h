@@ -8,13 +8,14 @@
 #include <mutex>
 #include <string>
 
+#include "common/base/block_signals.h"
 #include "supervisor/shell/net.h"
 
 namespace ts::shell {
 
 class DiskWorker {
  public:
-  DiskWorker() = default;
+  DiskWorker() { asio::post(thread_, block_signals_in_this_thread); }
   ~DiskWorker() { thread_.join(); }
   DiskWorker(const DiskWorker&) = delete;
   DiskWorker& operator=(const DiskWorker&) = delete;

@@ -15,6 +15,9 @@
 #include <thread>
 #include <utility>
 
+#include "common/base/block_signals.h"
+#include "supervisor/shell/background.h"
+
 namespace ts::shell {
 namespace {
 
@@ -230,7 +233,11 @@ EventJournal::EventJournal(checkpoint::Directory directory, OnNews on_news, std:
   const auto left_out = left_in_order(found_) ? std::int64_t{0} : static_cast<std::int64_t>(limits.waiting);
   first_id_ = found_.newest + 1 + left_out;
   writer_ = std::make_shared<Writer>(std::move(directory), std::move(on_news), limits);
-  std::thread([writer = writer_] { writer->run(); }).detach();
+  std::thread([writer = writer_] {
+    stay_in_the_background();
+    block_signals_in_this_thread();
+    writer->run();
+  }).detach();
 }
 
 EventJournal::~EventJournal() {

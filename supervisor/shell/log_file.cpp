@@ -6,6 +6,9 @@
 
 #include <spdlog/details/log_msg.h>
 
+#include "common/base/block_signals.h"
+#include "supervisor/shell/background.h"
+
 namespace ts::shell {
 
 LogFile::LogFile(std::shared_ptr<spdlog::sinks::sink> file, std::string name, Say say)
@@ -45,6 +48,8 @@ void LogFile::end(std::function<void()> done) {
 }
 
 void LogFile::run() {
+  stay_in_the_background();
+  block_signals_in_this_thread();
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait(lock, [this] { return leaving_ || !queue_.empty(); });

@@ -1,11 +1,16 @@
 #include "supervisor/shell/oom.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <vector>
 
 #include "common/base/text.h"
+#include "common/base/unique_fd.h"
 
 namespace ts::shell {
 namespace {
@@ -104,25 +109,41 @@ fs::path oom_counter_file(std::string_view cgroup, std::string_view mountinfo) {
   return (*folder / (group->v1 ? kV1File : "memory.events")).lexically_normal();
 }
 
-// Every launch and every SIGKILL asks; the mounts are many, and whoever moves a running daemon to another group is
-// answered by the first one's counter.
-const fs::path& OomCounters::group_file() {
-  static const fs::path file = oom_counter_file(read_whole("/proc/self/cgroup"), read_whole("/proc/self/mountinfo"));
-  return file;
+namespace {
+
+// Every launch and every SIGKILL asks, the mounts are many, and the way to the file is long: it stays open. Whoever
+// moves a running daemon to another group is answered by the first one's counter.
+struct GroupCounter {
+  fs::path path = oom_counter_file(read_whole("/proc/self/cgroup"), read_whole("/proc/self/mountinfo"));
+  UniqueFd file{path.empty() ? -1 : ::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+
+  std::optional<std::uint64_t> kills() const {
+    std::array<char, 4096> text{};
+    const ssize_t count = file ? ::pread(file.get(), text.data(), text.size(), 0) : -1;
+    if (count < 0) return std::nullopt;
+    return oom_kills_in({text.data(), static_cast<std::size_t>(count)});
+  }
+};
+
+const GroupCounter& own_group() {
+  static const GroupCounter group;
+  return group;
 }
+
+}  // namespace
 
 OomCounters OomCounters::read() {
   OomCounters counters;
-  if (!group_file().empty()) counters.group_ = oom_kills_in(read_whole(group_file()));
+  counters.group_ = own_group().kills();
   // Of v1 the kernel does not tell where a dead process was, so its group decides alone.
-  counters.group_alone_ = counters.group_ && group_file().filename() == kV1File;
+  counters.group_alone_ = counters.group_ && own_group().path.filename() == kV1File;
   if (!counters.group_alone_) counters.machine_ = machine_kills();
   return counters;
 }
 
 bool OomCounters::have_risen(pid_t worker) const {
   if (!group_) return rose(machine_, machine_kills());
-  if (rose(group_, oom_kills_in(read_whole(group_file())))) return true;
+  if (rose(group_, own_group().kills())) return true;
   if (group_alone_) return false;
   const std::string where = read_whole("/proc/" + std::to_string(worker) + "/cgroup");
   const auto its = membership(where);

@@ -35,8 +35,6 @@ class OomCounters {
   bool have_risen(pid_t worker) const;
 
  private:
-  static const std::filesystem::path& group_file();
-
   std::optional<std::uint64_t> group_;
   bool group_alone_ = false;
   std::optional<std::uint64_t> machine_;

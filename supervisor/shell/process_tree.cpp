@@ -47,20 +47,16 @@ Descent descends(const ProcessFacts& from, const ProcessIdentity& ancestor, pid_
   return Descent::no;
 }
 
-bool has_no_children_but(const std::set<pid_t>& known) {
-  constexpr std::size_t kThreadsMax = 256;
-  const std::vector<pid_t> threads = numbers_in("/proc/self/task", kThreadsMax + 1);
-  if (threads.empty() || threads.size() > kThreadsMax) return false;
-  for (const pid_t thread : threads) {
-    const auto listed = read_proc("/proc/self/task/" + std::to_string(thread) + "/children");
-    if (!listed) return false;
-    std::string_view rest = *listed;  // "12 13 "
-    while (!rest.empty()) {
-      const std::string_view number = rest.substr(0, rest.find(' '));
-      rest.remove_prefix(std::min(rest.size(), number.size() + 1));
-      pid_t child = 0;
-      if (!parse(number, child) || !known.contains(child)) return false;
-    }
+bool has_adopted_nobody_but(const std::set<pid_t>& known) {
+  const std::string self = std::to_string(::getpid());
+  const auto listed = read_proc("/proc/" + self + "/task/" + self + "/children");
+  if (!listed) return false;
+  std::string_view rest = *listed;  // "12 13 "
+  while (!rest.empty()) {
+    const std::string_view number = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(rest.size(), number.size() + 1));
+    pid_t child = 0;
+    if (!parse(number, child) || !known.contains(child)) return false;
   }
   return true;
 }

@@ -27,9 +27,10 @@ using ProcessTable = std::map<pid_t, ProcessFacts>;
 // Everything that runs, as of about now.
 ProcessTable all_processes();
 
-// Whether we have no other children than these. False where the kernel does not tell (it was built without
-// CONFIG_PROC_CHILDREN).
-bool has_no_children_but(const std::set<pid_t>& known);
+// Whether nobody's orphan has become our child but these. The kernel gives orphans to a subreaper's first living thread
+// (kernel/exit.c, find_new_reaper), which is the one with the process's number; the children of the other threads are
+// those that they started themselves. False where it does not tell (it was built without CONFIG_PROC_CHILDREN).
+bool has_adopted_nobody_but(const std::set<pid_t>& known);
 
 // One launch of a worker: the process that was started, and what it was told in its environment.
 struct Launch {

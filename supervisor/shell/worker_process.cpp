@@ -1,6 +1,7 @@
 #include "supervisor/shell/worker_process.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -156,9 +157,7 @@ Result<StartedWorker> StartedWorker::start(Children& children, const WorkerComma
   const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!nothing) return cannot_launch(ErrorKind::unavailable, "open", "/dev/null", system_reason(errno));
   std::vector<std::string> environment = child_environment(command.environment);
-  OomCounters oom = OomCounters::read();
-  // Of its own: the loop's context is another thread's.
-  asio::io_context own(1);
+  thread_local asio::io_context own(1);  // the loop's is another thread's
   boost::system::error_code error;
   process::basic_process<asio::io_context::executor_type> child(own.get_executor());
   // Kept from the first instant on: whoever waits for a tool on another thread reaps orphans there.
@@ -173,7 +172,8 @@ Result<StartedWorker> StartedWorker::start(Children& children, const WorkerComma
   }
   // The group with the number 1 or 0 is nobody's worker, and kill(-1) is everybody's end: nothing of that is ever kept.
   if (pid <= 1) return cannot_launch(ErrorKind::internal, "fork", *program, "the launcher named no process");
-  StartedWorker started(children, pid, std::move(oom));
+  ::sched_yield();  // it comes first: all that follows is to watch it
+  StartedWorker started(children, pid, OomCounters::read());
   child.detach();  // else it would be ended with this function
   // One more: Boost 1.81 does not give away its own (its handle for pidfds lacks the native_handle that it promises).
   started.pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
@@ -258,7 +258,7 @@ void WorkerProcess::sweep() {
 // True when nothing is left.
 bool WorkerProcess::sweep_once() {
   // Whatever a child of ours leaves behind becomes our child at once, so there is usually nothing to look for.
-  if (ours_ && rounds_ == 0 && has_no_children_but(children_.kept())) return true;
+  if (ours_ && rounds_ == 0 && has_adopted_nobody_but(children_.kept())) return true;
   for (int look = 0; look < kLooksMax; ++look) {
     const pid_t self = ::getpid();
     const LeftBehind left = left_behind(all_processes(), launch_, self, ours_ ? self : 0, children_.kept(), marks_of);

@@ -3,9 +3,9 @@
 #include <exception>
 #include <utility>
 
+#include "common/base/block_signals.h"
 #include "common/base/text.h"
 #include "worker/session/say.h"
-#include "worker/session/signals.h"
 
 namespace ts::session {
 

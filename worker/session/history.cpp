@@ -6,9 +6,9 @@
 #include <span>
 #include <utility>
 
+#include "common/base/block_signals.h"
 #include "common/base/text.h"
 #include "worker/session/say.h"
-#include "worker/session/signals.h"
 
 namespace ts::session {
 namespace {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/block_signals.h"
 #include "common/base/text.h"
 #include "worker/session/say.h"
 #include "worker/session/signals.h"

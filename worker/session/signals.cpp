@@ -53,12 +53,6 @@ void install_signal_handlers() {
   ::signal(SIGPIPE, SIG_IGN);
 }
 
-void block_signals_in_this_thread() {
-  sigset_t all;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-}
-
 bool stop_requested() {
   return stop_flag.load(std::memory_order_relaxed);
 }

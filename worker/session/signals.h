@@ -12,10 +12,6 @@ namespace ts::session {
 
 void install_signal_handlers();
 
-// For the threads beside training: requests to stop are for the training thread, and no write or message of ours is to
-// be interrupted.
-void block_signals_in_this_thread();
-
 bool stop_requested();
 
 // True once for each request.
