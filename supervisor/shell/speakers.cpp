@@ -18,10 +18,12 @@ ProcessView ProcessView::real() {
   return {look_at, marks_of, ::getpid(), ::geteuid()};
 }
 
-Speakers::Speakers(Launch launch, ProcessView view) : launch_(std::move(launch)), view_(std::move(view)) {}
+Speakers::Speakers(Launch launch, Leader leader, ProcessView view)
+    : launch_(std::move(launch)), leader_(leader), view_(std::move(view)) {}
 
 bool Speakers::may_speak(const Sender& sender) {
   if (sender.uid != 0 && sender.uid != view_.own_user) return false;
+  if (leader_ == Leader::child && sender.pid == launch_.leader.pid) return true;
   const auto facts = view_.look(sender.pid);
   // What the worker said last is read after it has ended.
   if (sender.pid == launch_.leader.pid) return !facts || facts->start_ticks == launch_.leader.start_ticks;

@@ -32,9 +32,13 @@ struct ProcessView {
   static ProcessView real();
 };
 
+// A child of ours keeps its number until it is reaped, so it need not be looked at; an orphan that was adopted is,
+// since its number may be somebody else's by now.
+enum class Leader { child, orphan };
+
 class Speakers {
  public:
-  explicit Speakers(Launch launch, ProcessView view = ProcessView::real());
+  Speakers(Launch launch, Leader leader, ProcessView view = ProcessView::real());
 
   bool may_speak(const Sender& sender);
 
@@ -45,6 +49,7 @@ class Speakers {
   };
 
   Launch launch_;
+  Leader leader_;
   ProcessView view_;
   std::map<pid_t, Remembered> remembered_;
 };

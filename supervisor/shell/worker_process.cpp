@@ -129,11 +129,11 @@ core::ExitStatus exit_status(const siginfo_t& info) {
 
 }  // namespace
 
-WorkerProcess::WorkerProcess(asio::io_context& io, Children& children, Launch launch, int pidfd, OomCounters oom,
-                             OnExit on_exit)
+WorkerProcess::WorkerProcess(asio::io_context& io, Children& children, Launch launch, Leader leader, int pidfd,
+                             OomCounters oom, OnExit on_exit)
     : children_(children),
       launch_(std::move(launch)),
-      speakers_(launch_),
+      speakers_(launch_, leader),
       oom_(std::move(oom)),
       pidfd_(io, pidfd),
       timer_(io),
@@ -206,8 +206,9 @@ StartedWorker::~StartedWorker() {
 Result<std::unique_ptr<WorkerProcess>> WorkerProcess::watch(asio::io_context& io, StartedWorker started,
                                                             OnExit on_exit) {
   try {
-    std::unique_ptr<WorkerProcess> worker(new WorkerProcess(
-        io, *started.children_, started.launch_, started.pidfd_.release(), started.oom_, std::move(on_exit)));
+    std::unique_ptr<WorkerProcess> worker(new WorkerProcess(io, *started.children_, started.launch_, Leader::child,
+                                                            started.pidfd_.release(), started.oom_,
+                                                            std::move(on_exit)));
     started.children_ = nullptr;  // from here on it is that one's
     return worker;
   } catch (const std::exception& trouble) {  // nobody would ever hear of its end
@@ -223,8 +224,8 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::adopt(asio::io_context& io
     return make_error(ErrorKind::not_found, "worker " + std::to_string(identity.pid) + " is no longer there.");
   }
   Launch launch{identity, marks_of(identity.pid).value_or(LaunchMarks{})};
-  return std::unique_ptr<WorkerProcess>(
-      new WorkerProcess(io, children, std::move(launch), pidfd.release(), OomCounters::read(), std::move(on_exit)));
+  return std::unique_ptr<WorkerProcess>(new WorkerProcess(io, children, std::move(launch), Leader::orphan,
+                                                          pidfd.release(), OomCounters::read(), std::move(on_exit)));
 }
 
 void WorkerProcess::await_end() {

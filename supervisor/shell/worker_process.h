@@ -93,7 +93,8 @@ class WorkerProcess {
   bool may_speak(const Sender& sender) { return speakers_.may_speak(sender); }
 
  private:
-  WorkerProcess(asio::io_context& io, Children& children, Launch launch, int pidfd, OomCounters oom, OnExit on_exit);
+  WorkerProcess(asio::io_context& io, Children& children, Launch launch, Leader leader, int pidfd, OomCounters oom,
+                OnExit on_exit);
   void await_end();
   void leader_ended();
   void sweep();

@@ -107,7 +107,7 @@ class World : public testing::Test {
   std::map<pid_t, std::optional<LaunchMarks>> marks_;
   int looks_ = 0;
   Launch launch_{{kWorker, 5000, "boot"}, kMarks};
-  Speakers speakers_{launch_, view()};
+  Speakers speakers_{launch_, Leader::orphan, view()};
 };
 
 using WhoMaySpeak = World;
@@ -162,6 +162,15 @@ TEST_F(WhoMaySpeak, NotWhoeverIsGivenANumberAgain) {
   EXPECT_FALSE(may_speak(kWorker));
   table_.erase(kWorker);
   EXPECT_TRUE(may_speak(kWorker)) << "its last words are read after its end";
+}
+
+TEST_F(WhoMaySpeak, AChildOfOursWithoutALookAndNoOtherUserForIt) {
+  Speakers of_child{launch_, Leader::child, view()};
+  EXPECT_TRUE(of_child.may_speak({kWorker, kUser}));
+  EXPECT_EQ(looks_, 0);
+  EXPECT_FALSE(of_child.may_speak({kWorker, kUser + 1}));
+  child(301, 1, 301);
+  EXPECT_FALSE(of_child.may_speak({301, kUser}));
 }
 
 TEST_F(WhoMaySpeak, WithOneLookForEachBeatOnceItIsKnown) {
