@@ -94,9 +94,16 @@ bool is_listener(std::string_view text) {
 }
 
 // What the supervisor sets for every launch; a value from the configuration would be overwritten without a word.
-constexpr std::array<std::string_view, 7> kReserved = {
-    "NOTIFY_SOCKET",   "WATCHDOG_USEC",         "WATCHDOG_PID",           "TRAINER_RUN_ID",
-    "TRAINER_ATTEMPT", "TRAINER_RESUME_REASON", "TRAINER_STATE_DIRECTORY"};
+constexpr std::array<std::string_view, 10> kReserved = {"NOTIFY_SOCKET",
+                                                        "WATCHDOG_USEC",
+                                                        "WATCHDOG_PID",
+                                                        "TRAINER_RUN_ID",
+                                                        "TRAINER_ATTEMPT",
+                                                        "TRAINER_RESUME_REASON",
+                                                        "TRAINER_RESUME_CHECKPOINT",
+                                                        "TRAINER_RESUME_EPISODE",
+                                                        "TRAINER_STATE_DIRECTORY",
+                                                        "TRAINER_STATE_ID"};
 
 std::optional<Refusal> refuse_variable(const Node& name, const Node& value,
                                        const std::map<std::string, std::string>& before) {

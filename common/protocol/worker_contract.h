@@ -17,7 +17,10 @@ inline constexpr const char* kEnvWatchdogPid = "WATCHDOG_PID";
 inline constexpr const char* kEnvRunId = "TRAINER_RUN_ID";
 inline constexpr const char* kEnvAttempt = "TRAINER_ATTEMPT";
 inline constexpr const char* kEnvResumeReason = "TRAINER_RESUME_REASON";
+inline constexpr const char* kEnvResumeCheckpoint = "TRAINER_RESUME_CHECKPOINT";
+inline constexpr const char* kEnvResumeEpisode = "TRAINER_RESUME_EPISODE";
 inline constexpr const char* kEnvStateDirectory = "TRAINER_STATE_DIRECTORY";
+inline constexpr const char* kEnvStateId = "TRAINER_STATE_ID";
 
 enum class ExitCode : int {
   finished = 0,

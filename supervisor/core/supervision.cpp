@@ -186,8 +186,8 @@ void Step::operator()(const WorkerAdopted& event) {
     if (event.launched_as != launched) {  // what is remembered is of another launch
       s().goal = 0;
       s().tells_progress = false;
-      s().resume = {};
     }
+    s().resume = event.resume;
     s().attempt = std::max(launched, event.launched_as);
   }
   s().pid = event.pid;

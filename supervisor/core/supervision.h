@@ -199,6 +199,7 @@ struct WorkerAdopted {  // found alive, left by an earlier supervisor
   std::int64_t pid = 0;
   std::int64_t launched_as = 0;  // this attempt, where nobody had written its number down; else 0
   std::string when = "the supervisor before this one was killed or crashed";  // it trained on then
+  ResumePoint resume{};  // what it was told, where nobody had written that down
 };
 struct MessageReceived {
   std::int64_t attempt = 0;
@@ -263,8 +264,8 @@ struct RecordIncident {  // an unplanned end, for those who ask later
 };
 // Write the state down before the launch, rescue or leaving that follows: durable, where it holds what a power cut must
 // not undo; else so that it outlives this process, and durable a moment later. A signal does not wait for it.
-// Or only soon, where the next step writes it down: a supervisor that is killed before that is not remembered to have
-// seen the end of its worker.
+// Or only soon, where the next worker's start writes it down: a supervisor that is killed before that is not remembered
+// to have seen the end of its worker.
 struct SaveState {
   enum class When { durable, written, soon };
   When when = When::durable;

@@ -1,7 +1,8 @@
 #include "supervisor/shell/launch_marks.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +10,7 @@
 #include <system_error>
 #include <thread>
 
+#include "common/base/text.h"
 #include "common/protocol/worker_contract.h"
 
 namespace ts::shell {
@@ -25,6 +27,13 @@ std::string contents(const std::string& file) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
+// Within bounds, whatever the environment says: arithmetic follows.
+std::optional<std::int64_t> counted(std::string_view text) {
+  constexpr std::int64_t kCountMax = 1'000'000'000;
+  const auto number = parse_plain_integer(text);
+  return number && *number <= kCountMax ? number : std::nullopt;
+}
+
 // In the middle of execve(2) a process has neither an environment nor arguments for a moment. (A kernel thread never
 // has any, but no program either.)
 bool is_between_programs(pid_t pid) {
@@ -35,8 +44,15 @@ bool is_between_programs(pid_t pid) {
 
 }  // namespace
 
+std::string directory_id(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return {};
+  return std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+}
+
 LaunchMarks marks_in(std::string_view environment) {
   LaunchMarks marks;
+  std::optional<std::int64_t> episode;
   while (!environment.empty()) {
     const std::string_view entry = environment.substr(0, environment.find('\0'));
     environment.remove_prefix(std::min(entry.size() + 1, environment.size()));
@@ -46,11 +62,13 @@ LaunchMarks marks_in(std::string_view environment) {
     const std::string_view value = entry.substr(equals + 1);
     if (name == protocol::kEnvRunId) marks.run_id = value;
     if (name == protocol::kEnvStateDirectory) marks.state_directory = value;
-    if (name == protocol::kEnvAttempt) {
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), marks.attempt);
-      if (error != std::errc{} || end != value.data() + value.size()) marks.attempt = 0;
-    }
+    if (name == protocol::kEnvStateId) marks.state_id = value;
+    if (name == protocol::kEnvResumeCheckpoint) marks.resume.path = value;
+    if (name == protocol::kEnvResumeEpisode) episode = counted(value);
+    if (name == protocol::kEnvAttempt) marks.attempt = counted(value).value_or(0);
   }
+  marks.resume.episode = episode.value_or(0);
+  marks.resume.foreign = !marks.resume.path.empty() && !episode;
   return marks;
 }
 

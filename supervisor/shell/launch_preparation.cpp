@@ -22,13 +22,17 @@ using checkpoint::DirectoryLock;
 using checkpoint::Store;
 using checkpoint::StoreWriter;
 
-// Where the process that holds the lock was launched by another supervisor, a sentence that says which.
-std::string whose_it_is(const Directory& directory, const OwnLaunches& own) {
+// The marks of the process that holds the lock, as far as they can be read.
+LaunchMarks marks_of_holder(const Directory& directory) {
   const auto record = checkpoint::read_lock_record(directory);
   if (!record || !is_alive({record->pid, record->start_ticks, current_boot_id()})) return {};
-  const auto marks = marks_of(record->pid);
-  if (!marks || marks->state_directory.empty() || marks->state_directory == own.state_directory) return {};
-  return " It belongs to the supervisor whose state is in " + escape_control(marks->state_directory) + ".";
+  return marks_of(record->pid).value_or(LaunchMarks{});
+}
+
+// Where another supervisor launched it, a sentence that says which.
+std::string whose(const LaunchMarks& marks, const OwnLaunches& own) {
+  if (marks.state_directory.empty() || marks.state_id == own.state_id) return {};
+  return " It belongs to the supervisor whose state is in " + escape_control(marks.state_directory) + ".";
 }
 
 // A worker that was just killed holds its lock until the kernel has taken its memory apart; whoever still has it after
@@ -40,7 +44,8 @@ Result<DirectoryLock> acquire_lock(const Directory& directory, const OwnLaunches
   for (int tries = 1;; ++tries) {
     auto lock = DirectoryLock::acquire(directory, "trainer-supervisor");
     if (lock || lock.error().kind != ErrorKind::locked) return lock;
-    if (tries == kTries) return make_error(ErrorKind::locked, lock.error().message + whose_it_is(directory, own));
+    if (tries == kTries)
+      return make_error(ErrorKind::locked, lock.error().message + whose(marks_of_holder(directory), own));
     std::this_thread::sleep_for(pause);
     pause = std::min(2 * pause, kPauseMax);
   }
@@ -225,17 +230,25 @@ LaunchPlan prepare_launch(const core::PrepareLaunch& launch, const HeldSnapshot*
                           const config::Config& config) {
   LaunchPlan plan;
   plan.run_id = own.run_id;
+  const auto found_one_from = [&](std::int64_t attempt) {
+    SettledSurvivors survivors = settle_survivors(own.state_id, attempt);
+    plan.notes.insert(plan.notes.end(), survivors.notes.begin(), survivors.notes.end());
+    plan.found = std::move(survivors.worker);
+    return plan.found.has_value();
+  };
   const auto prepared = [&]() -> Result<> {
     if (own.unknown_from) {
-      SettledSurvivors survivors = settle_survivors(own);
       plan.survivors_settled = true;
-      plan.notes = std::move(survivors.notes);
-      plan.found = std::move(survivors.worker);
-      if (plan.found) return make_error(ErrorKind::locked, "a worker of an earlier supervisor trains on.");
+      if (found_one_from(*own.unknown_from)) return make_error(ErrorKind::locked, "a worker of ours trains on.");
     }
     auto directory = Directory::open(config.checkpoints.directory, Directory::Create::yes);
     if (!directory) return directory.error();
-    return Preparation(launch, config, std::move(*directory), plan).run(held, own);
+    const LaunchMarks holder = marks_of_holder(*directory);
+    auto run = Preparation(launch, config, std::move(*directory), plan).run(held, own);
+    // One of ours that was in the middle of its exec when it was looked for bore no marks then.
+    const bool is_ours = !own.state_id.empty() && holder.state_id == own.state_id;
+    if (!run && run.error().kind == ErrorKind::locked && is_ours) found_one_from(1);
+    return run;
   }();
   if (!prepared) {
     const ErrorKind kind = prepared.error().kind;

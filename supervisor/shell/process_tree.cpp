@@ -31,7 +31,7 @@ ProcessTable all_processes() {
 
 bool bears_marks_of(const Launch& launch, const std::optional<LaunchMarks>& marks) {
   return marks && !launch.marks.run_id.empty() && launch.marks.attempt > 0 && marks->run_id == launch.marks.run_id &&
-         marks->attempt == launch.marks.attempt && marks->state_directory == launch.marks.state_directory;
+         marks->attempt == launch.marks.attempt && marks->state_id == launch.marks.state_id;
 }
 
 Descent descends(const ProcessFacts& from, const ProcessIdentity& ancestor, pid_t top,

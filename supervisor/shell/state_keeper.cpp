@@ -35,6 +35,7 @@ void StateKeeper::enqueue(Durable durable) {
   Memory memory = uses_.remember();
   {
     const std::lock_guard lock(mutex_);
+    ++asked_;
     if (waiting_) {
       waiting_->memory = std::move(memory);
       if (durable == Durable::now) waiting_->durable = Durable::now;
@@ -47,21 +48,33 @@ void StateKeeper::enqueue(Durable durable) {
 
 void StateKeeper::write_newest() {
   std::string failure;
+  std::uint64_t number = 0;
   try {
     std::optional<Waiting> newest;
     {
       const std::lock_guard lock(mutex_);
       newest = std::exchange(waiting_, std::nullopt);
+      number = asked_;
     }
     const auto saved = uses_.write(newest->memory, newest->durable);
     if (!saved) failure = saved.error().message;
   } catch (const std::exception& error) {  // no memory, say
     failure = std::string(error.what()) + ".";
   }
-  asio::post(io_, [this, failure] { settled(failure); });
+  asio::post(io_, [this, number, failure] { settled(number, failure); });
 }
 
-void StateKeeper::settled(const std::string& failure) {
+void StateKeeper::when_written(std::function<void(const std::string&)> done) {
+  const std::lock_guard lock(mutex_);
+  awaiting_.emplace_back(asked_, std::move(done));
+}
+
+void StateKeeper::settled(std::uint64_t number, const std::string& failure) {
+  while (!awaiting_.empty() && awaiting_.front().first <= number) {
+    const auto done = std::move(awaiting_.front().second);
+    awaiting_.pop_front();
+    done(failure);
+  }
   if (failure == failure_) return;
   // The run's identity is in the sidecars too, so going on without this file loses history and no work.
   uses_.say(failure.empty() ? "The supervisor's own state is saved again."

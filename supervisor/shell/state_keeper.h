@@ -1,5 +1,5 @@
 // Writes the supervisor's memory beside the loop: in order with everything else that the disk thread does, so that what
-// a launch, a rescue or the leaving relies on is written before it; and nobody else waits for it.
+// a wish, a rescue or the leaving relies on is written before it; and nobody else waits for it.
 //
 // One save waits at most: what is asked for while one waits takes its place with what is newer. So a disk that hangs
 // costs one save when it is back, and what is written early never tells of anything that comes behind it in the queue.
@@ -9,11 +9,14 @@
 // thread; `write` is called on the disk thread, `remember` and `say` on the io_context's.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "supervisor/shell/disk_worker.h"
 #include "supervisor/shell/net.h"
@@ -40,8 +43,8 @@ class StateKeeper {
   // The next supervisor is to have it, if the machine lives on: nobody syncs it.
   void keep() { enqueue(Durable::later); }
 
-  // Of the newest save that is over; empty when it worked.
-  const std::string& failure() const { return failure_; }
+  // Calls this, later and once, when all that was asked for so far has been written, or has failed to be.
+  void when_written(std::function<void(const std::string& failure)> done);
 
  private:
   struct Waiting {
@@ -51,7 +54,7 @@ class StateKeeper {
 
   void enqueue(Durable durable);
   void write_newest();
-  void settled(const std::string& failure);
+  void settled(std::uint64_t number, const std::string& failure);
 
   asio::io_context& io_;
   DiskWorker& disk_;
@@ -61,7 +64,9 @@ class StateKeeper {
   bool is_due_soon_ = false;
   std::mutex mutex_;
   std::optional<Waiting> waiting_;  // guarded by the mutex; a job for it is queued
-  std::string failure_;             // said already, until a save succeeds
+  std::uint64_t asked_ = 0;         // saves; also guarded
+  std::deque<std::pair<std::uint64_t, std::function<void(const std::string&)>>> awaiting_;  // this save
+  std::string failure_;  // said already, until a save succeeds
 };
 
 }  // namespace ts::shell

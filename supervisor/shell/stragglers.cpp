@@ -82,7 +82,7 @@ LeftBehind left_behind(const ProcessTable& table, const Launch& launch, pid_t ow
                        const std::set<pid_t>& kept, const std::function<std::optional<LaunchMarks>(pid_t)>& marks) {
   LeftBehind out;
   // Without the directory the marks do not tell two supervisors of copied directories apart.
-  if (below == 0 && launch.marks.state_directory.empty()) below = own_pid;
+  if (below == 0 && launch.marks.state_id.empty()) below = own_pid;
   Search search(table, launch, kept, marks);
   for (const auto& [pid, process] : table) {
     if (pid == own_pid || pid == launch.leader.pid || pid <= 1) continue;

@@ -2,7 +2,7 @@
 // (daemons).
 //
 // A straggler is known by the marks of its launch in its environment (TRAINER_RUN_ID, TRAINER_ATTEMPT,
-// TRAINER_STATE_DIRECTORY), or by a parent that is one. Everything that a worker of ours started is below us, since we
+// TRAINER_STATE_ID), or by a parent that is one. Everything that a worker of ours started is below us, since we
 // are its subreaper, so only what is below us is looked at; for an adopted worker, whose orphans went elsewhere, the
 // marks with our own state directory in them are proof enough. Never touched: ourselves, what is older than the worker,
 // children that somebody here keeps (debuggers, hooks) and what they started, and whatever bears no mark. So a process

@@ -83,6 +83,7 @@ Result<> Supervisor::open() {
   auto lock = checkpoint::DirectoryLock::acquire(*state_directory_, "trainer-supervisor", kLockFile);
   if (!lock) return lock.error();
   lock_.emplace(std::move(*lock));
+  state_id_ = directory_id(state_directory_->fd());
   auto journal = Directory::open(state_directory_->path(), Directory::Create::no);
   if (!journal) return journal.error();
   events_ = std::make_unique<Events>(io_, children_, std::move(*journal), config_->hooks.on_event, log_, [this] {

@@ -178,7 +178,8 @@ class Supervisor final : public api::Backend {
   core::Policy policy_;
 
   std::optional<checkpoint::Directory> state_directory_;
-  std::string state_path_;                    // of the same, as workers are told
+  std::string state_path_;  // of the same, as workers are told
+  std::string state_id_;
   std::optional<std::int64_t> unknown_from_;  // OwnLaunches has the meaning
   std::optional<checkpoint::DirectoryLock> lock_;
   core::State state_;

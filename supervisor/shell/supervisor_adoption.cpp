@@ -86,6 +86,7 @@ bool Supervisor::adopt(const UnrecordedWorker& found) {
   run_id_ = found.run_id;
   core::WorkerAdopted how;
   how.launched_as = found.attempt;
+  how.resume = found.resume;
   watch_adopted(std::move(*worker), std::move(how), found.log_size);
   return true;
 }
@@ -102,7 +103,7 @@ void Supervisor::watch_adopted(std::unique_ptr<WorkerProcess> worker, core::Work
 }
 
 OwnLaunches Supervisor::own_launches() const {
-  return {run_id_, state_path_, unknown_from_};
+  return {run_id_, state_id_, unknown_from_};
 }
 
 // What was known of the last one says nothing about the next.

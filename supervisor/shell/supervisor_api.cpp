@@ -41,9 +41,8 @@ struct Awaited {
 // Reads there, and comes back here; `what`: a clause for people, "reading worker.log".
 template <class T>
 asio::awaitable<Result<T>> read_elsewhere(DiskWorker& there, asio::io_context& here, std::string what,
-                                          std::function<Result<T>()> read,
-                                          std::chrono::seconds patience = kDiskPatience) {
-  const auto awaited = std::make_shared<Awaited<T>>(here, patience);
+                                          std::function<Result<T>()> read) {
+  const auto awaited = std::make_shared<Awaited<T>>(here, kDiskPatience);
   there.post(what, [&here, what, read = std::move(read), weak = std::weak_ptr(awaited)] {
     Result<T> answer = [&]() -> Result<T> {
       try {
@@ -170,13 +169,19 @@ Result<std::string> Supervisor::checkpoint(const api::Peer& peer) {
   return std::string("Asked the worker to save now.");
 }
 
-// What is promised here outlives us: it is on disk before it is answered, or the answer says that it is not.
+// What is promised here outlives us: it is on disk before it is answered, or the answer says that it is not. REQUIRES:
+// its save has been asked for.
 asio::awaitable<std::string> Supervisor::keep_wish(std::string sentence) {
-  const std::string what = "writing state.json in " + state_path_;
-  // (No temporary in what is awaited: GCC 12 destroys those twice.)
-  std::function<Result<bool>()> is_next = [] { return true; };  // jobs are done in order: the save came before
-  const auto written = co_await read_elsewhere<bool>(disk_, io_, what, is_next, kWishPatience);
-  const std::string trouble = written ? keeper_->failure() : written.error().message;
+  const auto awaited = std::make_shared<Awaited<std::string>>(io_, kWishPatience);
+  keeper_->when_written([weak = std::weak_ptr(awaited)](const std::string& failure) {
+    const auto waiting = weak.lock();
+    if (!waiting) return;
+    waiting->answer = failure;
+    waiting->timer.cancel();
+  });
+  co_await awaited->timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  const std::string trouble =
+      awaited->answer ? **awaited->answer : "The disk does not answer: writing state.json in " + state_path_ + ".";
   if (!trouble.empty()) sentence += " A supervisor that is killed now forgets it, since it is not on disk: " + trouble;
   co_return sentence;
 }

@@ -73,7 +73,7 @@ void Supervisor::launch_settled(const core::PrepareLaunch& action, LaunchPlan pl
 // A program, its interpreter and its log may each lie on a disk that hangs.
 void Supervisor::perform(const core::SpawnWorker& action) {
   policy_.heartbeat_timeout = config_->supervisor.heartbeat_timeout;  // what it is told
-  const LaunchContext context{worker_config_, options_.own_program, receiver_->address(), state_path_,
+  const LaunchContext context{worker_config_, options_.own_program, receiver_->address(), state_path_, state_id_,
                               run_id_,        state_.reason};
   WorkerCommand command = make_worker_command(*config_, context, action.attempt, action.resume);
   spawning_ = std::make_shared<Spawning>(action.attempt);

@@ -33,14 +33,6 @@ class Kin {
            is_below(process, [this](const ProcessFacts& parent) { return parent.pid == own_pid_; });
   }
 
-  // A directory that is moved away from a living supervisor, and made anew, has two of them under one name.
-  bool has_a_supervisor(const ProcessFacts& process, const Marked& marked) const {
-    const ProcessFacts* self = find(own_pid_);
-    return self != nullptr && is_below(process, [&](const ProcessFacts& parent) {
-             return parent.command == self->command && !marked.contains(parent.pid);
-           });
-  }
-
  private:
   template <class Is>
   bool is_below(const ProcessFacts& process, const Is& is) const {
@@ -72,11 +64,10 @@ bool was_launched(const ProcessFacts& process, const Marked& marked) {
   return process.group == process.pid && process.session != process.pid && !below;
 }
 
-bool same_file(const std::string& a, const std::string& b) {
-  struct stat first {};
-  struct stat second {};
-  return ::stat(a.c_str(), &first) == 0 && ::stat(b.c_str(), &second) == 0 && first.st_dev == second.st_dev &&
-         first.st_ino == second.st_ino;
+// Nobody else's process is ours, whatever its environment says: as root we could read everybody's.
+bool is_of_our_user(pid_t pid) {
+  struct stat status {};
+  return ::stat(("/proc/" + std::to_string(pid)).c_str(), &status) == 0 && status.st_uid == ::geteuid();
 }
 
 }  // namespace
@@ -90,7 +81,6 @@ Survivors find_survivors(const ProcessTable& table, pid_t own_pid, std::int64_t 
     if (is_kernel || process.ended || kin.is_ours(process)) continue;
     if (auto known = marks(pid)) marked.emplace(pid, std::move(*known));
   }
-  std::erase_if(marked, [&](const auto& entry) { return kin.has_a_supervisor(table.at(entry.first), marked); });
 
   const ProcessFacts* newest = nullptr;
   const auto rank = [&](const ProcessFacts& process) {
@@ -105,7 +95,8 @@ Survivors find_survivors(const ProcessTable& table, pid_t own_pid, std::int64_t 
   Survivors out;
   if (newest != nullptr) {
     const LaunchMarks& launched_as = marked.at(newest->pid);
-    out.worker = UnrecordedWorker{{newest->pid, newest->start_ticks, {}}, launched_as.run_id, launched_as.attempt};
+    out.worker = UnrecordedWorker{
+        {newest->pid, newest->start_ticks, {}}, launched_as.run_id, launched_as.attempt, launched_as.resume};
   }
   for (const auto& [pid, launched_as] : marked) {
     if (!out.worker || launched_as.attempt != out.worker->attempt) out.leftovers.push_back(table.at(pid));
@@ -113,19 +104,18 @@ Survivors find_survivors(const ProcessTable& table, pid_t own_pid, std::int64_t 
   return out;
 }
 
-std::optional<LaunchMarks> marks_from(pid_t pid, const std::string& state_directory) {
+std::optional<LaunchMarks> marks_from(pid_t pid, const std::string& state_id) {
+  if (state_id.empty() || !is_of_our_user(pid)) return {};
   auto marks = marks_of(pid);
-  if (!marks || marks->run_id.empty() || marks->attempt <= 0 || marks->state_directory != state_directory) return {};
-  // As the process sees it: a path begins at its own root.
-  if (!same_file("/proc/" + std::to_string(pid) + "/root" + state_directory, state_directory)) return {};
+  if (!marks || marks->run_id.empty() || marks->attempt <= 0 || marks->state_id != state_id) return {};
   return marks;
 }
 
-SettledSurvivors settle_survivors(const OwnLaunches& own) {
+SettledSurvivors settle_survivors(const std::string& state_id, std::int64_t unknown_from) {
   constexpr int kRoundsMax = 10;  // the last wait is half a second: what is killed takes its time to go
-  const auto find = [&own] {
-    return find_survivors(all_processes(), ::getpid(), *own.unknown_from,
-                          [&own](pid_t pid) { return marks_from(pid, own.state_directory); });
+  const auto find = [&] {
+    return find_survivors(all_processes(), ::getpid(), unknown_from,
+                          [&](pid_t pid) { return marks_from(pid, state_id); });
   };
   std::map<pid_t, std::string> ended;
   Survivors found = find();

@@ -32,9 +32,10 @@ constexpr std::size_t kPieceBytes = 16'384;
 
 // No question to a server for debug symbols; nothing that is meant for us, and no mark of a worker's (stragglers.h).
 std::vector<std::string> environment_with(const std::map<std::string, std::string>& more) {
-  static constexpr std::array<std::string_view, 10> kDropped = {
+  static constexpr std::array<std::string_view, 11> kDropped = {
       "DEBUGINFOD_URLS", "NOTIFY_SOCKET",  "WATCHDOG_USEC",  "WATCHDOG_PID",    "LISTEN_PID",
-      "LISTEN_FDS",      "LISTEN_FDNAMES", "TRAINER_RUN_ID", "TRAINER_ATTEMPT", "TRAINER_STATE_DIRECTORY"};
+      "LISTEN_FDS",      "LISTEN_FDNAMES", "TRAINER_RUN_ID", "TRAINER_ATTEMPT", "TRAINER_STATE_DIRECTORY",
+      "TRAINER_STATE_ID"};
   std::vector<std::string> out;
   for (const auto& [name, value] : more) out.push_back(name + "=" + value);
   for (char** entry = environ; *entry != nullptr; ++entry) {

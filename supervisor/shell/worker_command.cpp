@@ -46,6 +46,9 @@ WorkerCommand make_worker_command(const config::Config& config, const LaunchCont
   command.environment[protocol::kEnvAttempt] = std::to_string(attempt);
   command.environment[protocol::kEnvResumeReason] = context.resume_reason;
   command.environment[protocol::kEnvStateDirectory] = context.state_directory;
+  command.environment[protocol::kEnvStateId] = context.state_id;
+  if (resumes) command.environment[protocol::kEnvResumeCheckpoint] = resume.path;
+  if (resumes && !resume.foreign) command.environment[protocol::kEnvResumeEpisode] = std::to_string(resume.episode);
   const auto timeout = config.supervisor.heartbeat_timeout;
   if (timeout > timeout.zero()) {
     command.environment[protocol::kEnvNotifySocket] = context.notify_address;

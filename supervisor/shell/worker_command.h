@@ -15,6 +15,7 @@ struct LaunchContext {
   std::filesystem::path own_program;  // our trainer stands beside it
   std::string notify_address;
   std::string state_directory;
+  std::string state_id;  // LaunchMarks has the meaning
   std::string run_id;
   std::string resume_reason;  // why this launch happens, for TRAINER_RESUME_REASON
 };

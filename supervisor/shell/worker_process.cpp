@@ -69,10 +69,16 @@ Error cannot_launch(ErrorKind kind, std::string_view stage, const std::string& s
 
 // Variables that are meant for us and would mislead a child.
 bool is_ours_alone(std::string_view name) {
-  static constexpr std::array<std::string_view, 8> kNames = {protocol::kEnvNotifySocket, protocol::kEnvWatchdogUsec,
-                                                             protocol::kEnvWatchdogPid,  "LISTEN_PID",
-                                                             "LISTEN_PIDFDID",           "LISTEN_FDS",
-                                                             "LISTEN_FDNAMES",           "FDSTORE"};
+  static constexpr std::array<std::string_view, 10> kNames = {protocol::kEnvNotifySocket,
+                                                              protocol::kEnvWatchdogUsec,
+                                                              protocol::kEnvWatchdogPid,
+                                                              "LISTEN_PID",
+                                                              "LISTEN_PIDFDID",
+                                                              "LISTEN_FDS",
+                                                              "LISTEN_FDNAMES",
+                                                              "FDSTORE",
+                                                              protocol::kEnvResumeCheckpoint,
+                                                              protocol::kEnvResumeEpisode};
   for (const std::string_view candidate : kNames) {
     if (name == candidate) return true;
   }

@@ -112,11 +112,11 @@ class Unrecorded(AdoptionTest):
         if not shutil.which("strace"):
             self.skipTest("needs strace")
         worker = self.slow_orphan(6000)
-        # The disk thread is held up when it has found out whose it is: the state directory as the worker sees it is ours.
+        # The disk thread is held up when it has read as what this process was launched.
         trace = self.folder / "strace.txt"
-        seen = f"/proc/{worker}/root{os.path.realpath(self.models)}/.supervisor"
-        traced = self.start(shutil.which("strace"), "-o", trace, "--follow-forks", "--detach-on=execve", "-P", seen,
-                            "--trace=stat,newfstatat", "--inject=stat,newfstatat:delay_exit=3000000:when=1",
+        seen = f"/proc/{worker}/environ"
+        traced = self.start(shutil.which("strace"), "-y", "-o", trace, "--follow-forks", "--detach-on=execve", "-P", seen,
+                            "--trace=read", "--inject=read:delay_exit=3000000:when=1",
                             BIN / "trainer-supervisor", "--config", self.config_file, "--exit-when-done")
         self.until(lambda: seen in (trace.exists() and trace.read_text() or ""), "the look")
         os.kill(worker, signal.SIGKILL)
@@ -184,6 +184,10 @@ class Unrecorded(AdoptionTest):
         supervisor.ends(0)
         self.assert_nothing_left()
 
+    def last_launch(self):
+        journal = (self.models / ".supervisor/events.jsonl").read_text(encoding="utf-8")
+        return re.findall(r"runs as process \d+, (from [^\"]+)\"", journal)[-1]
+
     def test_a_wish_that_was_answered_outlives_a_kill(self):
         self.configure(training={"episodes": 100_000}, checkpoints={"max_keep": 10_000})
         for wish in (("restart", "--from", "ep10"), ("fresh",)):
@@ -197,9 +201,7 @@ class Unrecorded(AdoptionTest):
                     supervisor = self.supervise()
                     resumed = "from models/model_ep10.pt" if wish[0] == "restart" else "from the beginning"
                     self.in_state("running")
-                    journal = (self.models / ".supervisor/events.jsonl").read_text(encoding="utf-8")
-                    launches = re.findall(r"runs as process \d+, (from [^\"]+)\"", journal)
-                    self.assertEqual(launches[-1], resumed)
+                    self.until(lambda: self.last_launch() == resumed, f"a launch {resumed}")
                     supervisor.signal(signal.SIGTERM)
                     supervisor.ends(0)
 
@@ -232,17 +234,34 @@ class Unrecorded(AdoptionTest):
         self.assertEqual(self.worker(), worker)
 
     def test_P4_the_worker_of_a_supervisor_whose_directory_was_moved_is_left_to_it(self):
-        self.configure(training={"episodes": 100_000})
-        first = self.supervise()
-        worker = self.running_worker(beyond=25)
-        os.rename(self.models, self.folder / "models_old")
-        self.configure(training={"episodes": 50})
-        self.supervise("--exit-when-done").ends(0)  # it starts a run of its own in a new directory of that name
-        self.assertEqual(self.sidecar("model_ep50")["attempt"], 1)
-        self.assertTrue(first.running() and alive(worker))
-        first.signal(signal.SIGTERM)
-        first.ends(0)
-        self.assertFalse(alive(worker))
+        for adopted in (False, True):
+            with self.subTest(adopted=adopted):
+                self.configure(training={"episodes": 100_000})
+                first = self.supervise()
+                worker = self.running_worker(beyond=25)
+                if adopted:  # then its parent is no supervisor
+                    first.signal(signal.SIGKILL)
+                    first.ends(-signal.SIGKILL)
+                    first = self.supervise()
+                    self.until(lambda: self.worker() == worker, "the adoption")
+                moved = self.folder / f"moved-{adopted}"
+                os.rename(self.models, moved)
+                self.configure(training={"episodes": 50})
+                self.supervise("--exit-when-done").ends(0)  # a run of its own in a new directory of that name
+                self.assertEqual(self.sidecar("model_ep50")["attempt"], 1)
+                self.assertTrue(first.running() and alive(worker))
+                first.signal(signal.SIGTERM)
+                first.ends(0)
+                self.assertFalse(alive(worker))
+                shutil.rmtree(self.models)
+
+    def test_P6_a_worker_whose_directory_was_moved_before_it_was_written_down_is_adopted(self):
+        worker = self.orphan()
+        self.forget()
+        os.rename(self.models, self.folder / "moved")
+        self.configure(checkpoints={"directory": str(self.folder / "moved")})
+        self.models = self.folder / "moved"
+        self.assert_adopted_to_the_end(worker, self.supervise("--exit-when-done"))
 
 
 if __name__ == "__main__":

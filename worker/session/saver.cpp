@@ -154,12 +154,20 @@ void Saver::wait_for_work(std::unique_lock<std::mutex>& lock) {
 
 void Saver::save_checkpoint(std::unique_lock<std::mutex>& lock) {
   Plan plan = *std::exchange(planned_, std::nullopt);
-  // The best model that a checkpoint names is on disk before it: power that is cut between the two would lose it. Of
-  // one snapshot the checkpoint comes first, and the best model is then another link to its file.
-  if (plan.best && plan.best->snapshot != plan.snapshot) save_best(*std::exchange(plan.best, std::nullopt), lock);
-  plan.best.reset();
   busy_ = true;
   lock.unlock();
+
+  // The best model that a checkpoint names is on disk before it: power that is cut between the two would lose it. Of
+  // one snapshot the checkpoint comes first, and the best model is then another link to its file; and so it does where
+  // there is no time or room for both.
+  const bool best_first = plan.best && plan.best->snapshot != plan.snapshot && !plan.awaited && has_room_for_both(plan);
+  if (best_first) {
+    lock.lock();
+    save_best(*std::exchange(plan.best, std::nullopt), lock);
+    busy_ = true;
+    lock.unlock();
+  }
+  plan.best.reset();
 
   const Episode episode = plan.snapshot->counters.episode;
   const auto committed = guarded([&] { return commit(plan); });
@@ -221,6 +229,12 @@ void Saver::look_for_stuck_training(Snapshot& snapshot, Sidecar& sidecar) {
                                ": training changes nothing, or the task hands out stale copies of its tensors.";
   say(sentence);
   tell_trouble(sentence);
+}
+
+bool Saver::has_room_for_both(const Plan& plan) const {
+  const auto free = directory_.free_bytes();
+  return !free || *free >= checkpoint::space_needed(plan.snapshot->bytes()) +
+                               checkpoint::space_needed(plan.best->snapshot->bytes());
 }
 
 Result<> Saver::commit(const Plan& plan) {

@@ -1,6 +1,6 @@
 // Makes snapshots durable on a thread of its own: checksums, writes, syncs, reads again, prunes, while training goes
 // on. One durable save is under way at a time; of what comes due meanwhile the newest waits. A best model is on disk
-// before any later checkpoint that names it.
+// before any later checkpoint that names it, but for one that the training thread waits for, or that alone finds room.
 //
 // A refused save costs nothing that is there: training goes on, the trouble is said, and the save is tried again
 // (save_schedule.h has the rules).
@@ -86,6 +86,7 @@ class Saver {
   void wait_for_work(std::unique_lock<std::mutex>& lock);
 
   // Without the lock, on the saver's thread.
+  bool has_room_for_both(const Plan& plan) const;
   Result<> commit(const Plan& plan);
   Result<> commit_best(const BestJob& job);
   Result<> prune(checkpoint::Episode verified);

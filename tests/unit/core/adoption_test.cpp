@@ -241,7 +241,8 @@ TEST(AWorkerOfALowerGoal, SaysNothingAboutTheNextOnes) {
 TEST(AnUnrecordedWorker, IsAdoptedInsteadOfALaunchAndWrittenDownAtOnce) {
   Scenario s;
   s.state.attempt = 6;
-  s.start().feed(WorkerAdopted{4711, 6});
+  s.start().feed(WorkerAdopted{4711, 6, "there was nobody", {250, "models/model_ep250.pt"}});
+  EXPECT_EQ(s.state.resume.episode, 250);
   EXPECT_EQ(s.state.phase, Phase::running);
   EXPECT_EQ(s.state.pid, 4711);
   EXPECT_EQ(s.state.attempt, 6);  // the seventh has not happened

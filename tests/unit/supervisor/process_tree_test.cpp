@@ -62,8 +62,8 @@ TEST(TheLineOfAProcess, IsOurOwn) {
 constexpr pid_t kSelf = 100;
 constexpr pid_t kWorker = 200;
 constexpr uid_t kUser = 1000;
-const LaunchMarks kMarks{"run", 2, "/models/.supervisor"};
-const LaunchMarks kEarlier{"run", 1, kMarks.state_directory};
+const LaunchMarks kMarks{"run", 2, "/models/.supervisor", "1:2", {}};
+const LaunchMarks kEarlier{"run", 1, kMarks.state_directory, kMarks.state_id, {}};
 
 // The supervisor (100), its worker (200, launched at tick 5000), and whoever is added.
 class World : public testing::Test {
@@ -130,8 +130,8 @@ TEST_F(WhoMaySpeak, NobodyElse) {
 TEST_F(WhoMaySpeak, ADaemonOfThisAttemptAndNoneOfAnEarlierOne) {
   child(301, kSelf, 301, kMarks);
   child(302, kSelf, 302, kEarlier);
-  child(303, kSelf, 303, LaunchMarks{"run", 2, "/other"});
-  child(304, kSelf, 304, LaunchMarks{"other", 2, kMarks.state_directory});
+  child(303, kSelf, 303, LaunchMarks{"run", 2, kMarks.state_directory, "1:3", {}});
+  child(304, kSelf, 304, LaunchMarks{"other", 2, kMarks.state_directory, kMarks.state_id, {}});
   EXPECT_TRUE(may_speak(301));
   for (const pid_t pid : {302, 303, 304}) EXPECT_FALSE(may_speak(pid)) << pid;
   add({305, kSelf, 305, 4999, false, "old"}, kMarks);  // older than the worker, so not its child whatever it says
@@ -217,11 +217,11 @@ TEST_F(WhoMustGo, DaemonsWithTheMarksOfThisLaunchAndWhatTheyStarted) {
 TEST_F(WhoMustGo, OfAnAdoptedWorkerWhoeverBearsOurMarksWhereverItIs) {
   child(302, 1, 302, kMarks);
   child(303, 302, 303);
-  child(304, 1, 304, LaunchMarks{"run", 2, "/other"});
+  child(304, 1, 304, LaunchMarks{"run", 2, kMarks.state_directory, "1:3", {}});
   EXPECT_EQ(stragglers(0), (std::vector<pid_t>{302, 303}));
   // Without the directory two supervisors of copied directories may have launched the same attempt of the same run.
-  launch_.marks.state_directory.clear();
-  marks_[302]->state_directory.clear();
+  launch_.marks.state_id.clear();
+  marks_[302]->state_id.clear();
   EXPECT_TRUE(stragglers(0).empty());
 }
 

@@ -22,15 +22,38 @@ namespace {
 
 TEST(MarksOfALaunch, AreReadFromAnEnvironmentWhateverElseIsInIt) {
   using namespace std::string_view_literals;
-  const auto marks =
-      marks_in("A=1\0TRAINER_RUN_ID=r=1\0TRAINER_ATTEMPT=7\0TRAINER_STATE_DIRECTORY=/n\0XTRAINER_ATTEMPT=9\0"sv);
+  const auto marks = marks_in(
+      "A=1\0TRAINER_RUN_ID=r=1\0TRAINER_ATTEMPT=7\0TRAINER_STATE_DIRECTORY=/n\0TRAINER_STATE_ID=1:2\0"
+      "TRAINER_RESUME_CHECKPOINT=m/model_ep250.pt\0TRAINER_RESUME_EPISODE=250\0XTRAINER_ATTEMPT=9\0"sv);
   EXPECT_EQ(marks.run_id, "r=1");
   EXPECT_EQ(marks.attempt, 7);
   EXPECT_EQ(marks.state_directory, "/n");
+  EXPECT_EQ(marks.state_id, "1:2");
+  EXPECT_EQ(marks.resume, (core::ResumePoint{250, "m/model_ep250.pt", false}));
+  EXPECT_EQ(marks_in("TRAINER_RESUME_CHECKPOINT=x.pt\0"sv).resume, (core::ResumePoint{0, "x.pt", true}));
   for (const auto text : {""sv, "\0\0\0"sv, "TRAINER_ATTEMPT"sv, "=x\0"sv}) EXPECT_EQ(marks_in(text).attempt, 0);
-  for (const auto text : {"TRAINER_ATTEMPT="sv, "TRAINER_ATTEMPT=7x\0"sv, "TRAINER_ATTEMPT=99999999999999999999\0"sv}) {
-    EXPECT_EQ(marks_in(text).attempt, 0) << text;
+  for (const auto text : {"TRAINER_ATTEMPT="sv, "TRAINER_ATTEMPT=7x\0"sv, "TRAINER_ATTEMPT=-7\0"sv,
+                          "TRAINER_ATTEMPT=9223372036854775807\0"sv, "TRAINER_ATTEMPT=99999999999999999999\0"sv}) {
+    EXPECT_LE(marks_in(text).attempt, 0) << text;
   }
+}
+
+TEST(ADirectory, IsTheSameWhateverItIsCalled) {
+  const TempDirectory directory;
+  const auto id_of = [](const std::filesystem::path& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    std::string id = directory_id(fd);
+    ::close(fd);
+    return id;
+  };
+  std::filesystem::create_directory(directory / "a");
+  const std::string before = id_of(directory / "a");
+  EXPECT_NE(before.find(':'), std::string::npos);
+  std::filesystem::rename(directory / "a", directory / "b");
+  std::filesystem::create_directory(directory / "a");
+  EXPECT_EQ(id_of(directory / "b"), before);
+  EXPECT_NE(id_of(directory / "a"), before);
+  EXPECT_EQ(directory_id(-1), "");
 }
 
 constexpr pid_t kSelf = 100;
@@ -56,11 +79,11 @@ class Orphans : public testing::Test {
   }
   void launched(pid_t pid, std::int64_t attempt) {
     process(pid, 1, pid, 50);
-    marks_[pid] = LaunchMarks{"run", attempt, "/state"};
+    marks_[pid] = LaunchMarks{"run", attempt, "/state", "1:2", {}};
   }
   void started(pid_t pid, pid_t parent, pid_t group, pid_t session, std::int64_t attempt) {
     process(pid, parent, group, session);
-    marks_[pid] = LaunchMarks{"run", attempt, "/state"};
+    marks_[pid] = LaunchMarks{"run", attempt, "/state", "1:2", {}};
   }
   Survivors find(std::int64_t unknown_from = 1) {
     return find_survivors(table_, kSelf, unknown_from, [this](pid_t pid) -> std::optional<LaunchMarks> {
@@ -136,23 +159,7 @@ TEST_F(Orphans, P7_AreNobodyThatHasEndedOrIsOfTheKernelOrOurs) {
   EXPECT_TRUE(find().leftovers.empty());
 }
 
-// The directory was moved away from it, and ours is a new one of that name.
-TEST_F(Orphans, P4_OfAnotherLivingSupervisorAreItsOwn) {
-  table_[kSelf].command = "trainer-supervi";
-  process(60, 1, 60, 50);
-  table_[60].command = "trainer-supervi";
-  launched(200, 3);
-  started(201, 200, 200, 50, 3);
-  table_[200].parent = 60;
-  started(202, 60, 202, 202, 3);
-  EXPECT_FALSE(find().worker);
-  EXPECT_TRUE(find().leftovers.empty());
-  table_[60].command = "systemd";  // any other that takes up orphans
-  EXPECT_TRUE(find().worker);
-  table_[60].command = "trainer-supervi";
-  marks_[60] = LaunchMarks{"run", 2, "/state"};  // what an earlier worker of ours has started
-  EXPECT_TRUE(find().worker);
-}
+const std::string kHere = "123456789:987654321";  // of a device that there is not
 
 // Real processes with an environment, in groups of their own.
 class RealOrphans : public testing::Test {
@@ -161,7 +168,7 @@ class RealOrphans : public testing::Test {
     for (const pid_t pid : orphans_) ::kill(pid, SIGKILL);
   }
   // Not below us: through a parent that has ended.
-  pid_t orphan(std::vector<std::string> environment) {
+  pid_t orphan(std::vector<std::string> environment, uid_t user = ::geteuid()) {
     ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);  // another test may have made us one
     int number[2];
     EXPECT_EQ(::pipe2(number, O_CLOEXEC), 0);
@@ -170,6 +177,7 @@ class RealOrphans : public testing::Test {
       const pid_t child = ::fork();
       if (child == 0) {
         ::setpgid(0, 0);
+        if (::setuid(user) != 0) ::_exit(126);
         std::vector<char*> pointers;
         for (std::string& entry : environment) pointers.push_back(entry.data());
         pointers.push_back(nullptr);
@@ -192,42 +200,41 @@ class RealOrphans : public testing::Test {
     return child;
   }
   std::vector<std::string> marked(const std::string& attempt, const std::string& directory) const {
-    return {"TRAINER_RUN_ID=run", "TRAINER_ATTEMPT=" + attempt, "TRAINER_STATE_DIRECTORY=" + directory};
+    return {"TRAINER_RUN_ID=run", "TRAINER_ATTEMPT=" + attempt, "TRAINER_STATE_ID=" + directory,
+            "TRAINER_RESUME_CHECKPOINT=m/model_ep9.pt", "TRAINER_RESUME_EPISODE=9"};
   }
   static bool is_there(pid_t pid) {
     const auto facts = look_at(pid);
     return facts && !facts->ended;
   }
-  std::string here() const { return std::filesystem::canonical(directory_.path()).string(); }
-
   TempDirectory directory_;
   std::vector<pid_t> orphans_;
 };
 
 TEST_F(RealOrphans, P4_AreFoundAndWhatEarlierOnesLeftIsEnded) {
-  const pid_t worker = orphan(marked("3", here()));
-  const pid_t left = orphan(marked("2", here()));
-  const pid_t others[] = {orphan(marked("3", here() + "/elsewhere")), orphan(marked("0", here())),
-                          orphan({"TRAINER_ATTEMPT=3", "TRAINER_STATE_DIRECTORY=" + here()}), orphan({})};
-  const auto settled = settle_survivors({"run", here(), 3});
+  const pid_t worker = orphan(marked("3", kHere));
+  const pid_t left = orphan(marked("2", kHere));
+  const pid_t others[] = {orphan(marked("3", "8:9")), orphan(marked("0", kHere)),
+                          orphan({"TRAINER_ATTEMPT=3", "TRAINER_STATE_ID=" + kHere}), orphan({})};
+  const auto settled = settle_survivors(kHere, 3);
   ASSERT_TRUE(settled.worker);
   EXPECT_EQ(settled.worker->identity, identify_process(worker));
   EXPECT_EQ(settled.worker->attempt, 3);
+  EXPECT_EQ(settled.worker->resume, (core::ResumePoint{9, "m/model_ep9.pt", false}));
   EXPECT_TRUE(is_there(worker));
   EXPECT_FALSE(is_there(left));
   ASSERT_EQ(settled.notes.size(), 1U);
   EXPECT_NE(settled.notes[0].find(std::to_string(left) + " (sleep)"), std::string::npos) << settled.notes[0];
   for (const pid_t pid : others) EXPECT_TRUE(is_there(pid));
-  EXPECT_FALSE(settle_survivors({"run", here(), 4}).worker);
+  EXPECT_FALSE(settle_survivors(kHere, 4).worker);
   EXPECT_FALSE(is_there(worker)) << "its end was known";
 }
 
-// In a container the same path is another directory.
-TEST_F(RealOrphans, P4_ThatSeeAnotherDirectoryUnderThatNameAreNotOurs) {
-  const pid_t there = orphan(marked("3", "/gone" + here()));
-  EXPECT_FALSE(marks_from(there, "/gone" + here()));
-  const pid_t here_too = orphan(marked("3", here()));
-  EXPECT_TRUE(marks_from(here_too, here()));
+TEST_F(RealOrphans, P7_OfOtherUsersAreNotOurs) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can start a process of another user";
+  EXPECT_TRUE(marks_from(orphan(marked("3", kHere)), kHere));
+  EXPECT_FALSE(marks_from(orphan(marked("3", kHere), 65534), kHere));
+  EXPECT_FALSE(marks_from(orphan(marked("3", "")), "")) << "ours could not be seen";
 }
 
 }  // namespace

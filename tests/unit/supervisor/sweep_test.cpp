@@ -17,7 +17,7 @@ class Sweep : public testing::Test {
  protected:
   WorkerCommand shell(const std::string& script) {
     return {{"/bin/sh", "-c", script},
-            {{"TRAINER_RUN_ID", "run"}, {"TRAINER_ATTEMPT", "3"}, {"TRAINER_STATE_DIRECTORY", directory_.path()}},
+            {{"TRAINER_RUN_ID", "run"}, {"TRAINER_ATTEMPT", "3"}, {"TRAINER_STATE_ID", directory_.path()}},
             directory_ / "worker.log"};
   }
   void spawn(const std::string& script) {
@@ -123,7 +123,7 @@ TEST_F(Sweep, LeavesEverybodyElseAlone) {
       if (attempt != nullptr) {
         ::setenv("TRAINER_RUN_ID", "run", 1);
         ::setenv("TRAINER_ATTEMPT", attempt, 1);
-        ::setenv("TRAINER_STATE_DIRECTORY", state.c_str(), 1);
+        ::setenv("TRAINER_STATE_ID", state.c_str(), 1);
       }
       ::execl("/bin/sleep", "sleep", "1000", static_cast<char*>(nullptr));
       ::_exit(1);
@@ -149,8 +149,7 @@ TEST_F(Sweep, LeavesEverybodyElseAlone) {
 
 TEST_F(Sweep, OfAnAdoptedWorkerFindsItsDaemonsByTheirMarks) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
-  const std::string marks =
-      "TRAINER_RUN_ID=run TRAINER_ATTEMPT=3 TRAINER_STATE_DIRECTORY=" + directory_.path().string();
+  const std::string marks = "TRAINER_RUN_ID=run TRAINER_ATTEMPT=3 TRAINER_STATE_ID=" + directory_.path().string();
   const std::string file = (directory_ / "leader").string();
   const std::string script = daemon("pid", "exec sleep 1000") + "exec sleep 1000";
   ASSERT_EQ(::system((marks + " setsid sh -c 'setsid sh -c \"$0\" & echo $! > " + file + "' '" +

@@ -9,7 +9,8 @@ namespace {
 using Arguments = std::vector<std::string>;
 
 const LaunchContext kContext{
-    "config/my.yaml", "/opt/ts/bin/trainer-supervisor", "/run/ts/notify.sock", "/run/ts", "0123abcd", "after a crash"};
+    "config/my.yaml", "/opt/ts/bin/trainer-supervisor", "/run/ts/notify.sock", "/run/ts", "1:2", "0123abcd",
+    "after a crash"};
 const core::ResumePoint kResume{250, "models/model_ep250.pt"};
 
 TEST(TheCommand, IsByDefaultTheTrainerBesideTheSupervisor) {
@@ -44,10 +45,21 @@ TEST(TheEnvironment, IsTheContractsOnTopOfTheConfigured) {
   EXPECT_EQ(environment, (std::map<std::string, std::string>{{"NOTIFY_SOCKET", "/run/ts/notify.sock"},
                                                              {"OMP_NUM_THREADS", "1"},
                                                              {"TRAINER_ATTEMPT", "3"},
+                                                             {"TRAINER_RESUME_CHECKPOINT", "models/model_ep250.pt"},
+                                                             {"TRAINER_RESUME_EPISODE", "250"},
                                                              {"TRAINER_RESUME_REASON", "after a crash"},
                                                              {"TRAINER_RUN_ID", "0123abcd"},
                                                              {"TRAINER_STATE_DIRECTORY", "/run/ts"},
+                                                             {"TRAINER_STATE_ID", "1:2"},
                                                              {"WATCHDOG_USEC", "30000000"}}));
+}
+
+TEST(TheEnvironment, NamesNoEpisodeOfAFileFromElsewhereAndNothingForABeginning) {
+  const auto foreign = make_worker_command({}, kContext, 1, {0, "theirs.pt", true}).environment;
+  EXPECT_EQ(foreign.at("TRAINER_RESUME_CHECKPOINT"), "theirs.pt");
+  EXPECT_FALSE(foreign.contains("TRAINER_RESUME_EPISODE"));
+  const auto fresh = make_worker_command({}, kContext, 1, {}).environment;
+  EXPECT_FALSE(fresh.contains("TRAINER_RESUME_CHECKPOINT") || fresh.contains("TRAINER_RESUME_EPISODE"));
 }
 
 TEST(AWorkerThatDoesNotBeat, IsToldNoAddressToBeatTo) {
