@@ -35,6 +35,11 @@ std::string whose(const LaunchMarks& marks, const OwnLaunches& own) {
   return " It belongs to the supervisor whose state is in " + escape_control(marks.state_directory) + ".";
 }
 
+bool is_held_by_ours(const config::Config& config, const OwnLaunches& own) {
+  const auto directory = Directory::open(config.checkpoints.directory, Directory::Create::no);
+  return directory && !own.state_id.empty() && marks_of_holder(*directory).state_id == own.state_id;
+}
+
 // A worker that was just killed holds its lock until the kernel has taken its memory apart; whoever still has it after
 // this long is at work.
 Result<DirectoryLock> acquire_lock(const Directory& directory, const OwnLaunches& own) {
@@ -243,11 +248,9 @@ LaunchPlan prepare_launch(const core::PrepareLaunch& launch, const HeldSnapshot*
     }
     auto directory = Directory::open(config.checkpoints.directory, Directory::Create::yes);
     if (!directory) return directory.error();
-    const LaunchMarks holder = marks_of_holder(*directory);
     auto run = Preparation(launch, config, std::move(*directory), plan).run(held, own);
     // One of ours that was in the middle of its exec when it was looked for bore no marks then.
-    const bool is_ours = !own.state_id.empty() && holder.state_id == own.state_id;
-    if (!run && run.error().kind == ErrorKind::locked && is_ours) found_one_from(1);
+    if (!run && run.error().kind == ErrorKind::locked && is_held_by_ours(config, own)) found_one_from(1);
     return run;
   }();
   if (!prepared) {

@@ -2,6 +2,11 @@
 // P7).
 #include "supervisor/shell/launch_preparation.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "common/checkpoint/directory_lock.h"
 #include "tests/unit/supervisor/model_files.h"
 
@@ -234,6 +239,38 @@ TEST_F(Preparation, IsRefusedWhileAnotherHoldsTheDirectory) {
     EXPECT_EQ(contents(), before);
   }
   EXPECT_EQ(prepared(prepare()).resume.episode, 10);
+}
+
+// P4, P6: a worker of ours that bore no marks yet when it was looked for is found by the lock that it holds.
+TEST_F(Preparation, FindsAWorkerOfOursAtTheLock) {
+  commit(10);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+  const std::string id = "123456789:123456789";
+  const std::string script = "exec 9>>" + models(".lock").string() +
+                             "; flock 9; echo \"$$ $(cut -d' ' -f22 /proc/$$/stat) worker\" > " +
+                             models(".lock").string() + "; echo $$ > " + models("../pid").string() + ".new; mv " +
+                             models("../pid").string() + ".new " + models("../pid").string() + "; exec sleep 1000";
+  const pid_t between = ::fork();
+  if (between == 0) {
+    if (::fork() != 0) ::_exit(0);  // so that it is nobody's child, as an orphan is
+    ::setpgid(0, 0);
+    ::setenv("TRAINER_RUN_ID", "run", 1);
+    ::setenv("TRAINER_ATTEMPT", "6", 1);
+    ::setenv("TRAINER_STATE_ID", id.c_str(), 1);
+    ::execl("/bin/sh", "sh", "-c", script.c_str(), static_cast<char*>(nullptr));
+    ::_exit(127);
+  }
+  ASSERT_EQ(::waitpid(between, nullptr, 0), between);
+  for (int i = 0; i < 5000 && !std::filesystem::exists(models("../pid")); ++i) ::usleep(1000);
+  const pid_t worker = std::stoi(read_text(models("../pid")));
+  const auto found = prepare_launch({7, {}, {}}, nullptr, {"run", id, std::nullopt}, config).found;
+  const auto of_another = prepare_launch({7, {}, {}}, nullptr, {"run", "1:1", std::nullopt}, config);
+  ::kill(worker, SIGKILL);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->identity.pid, worker);
+  EXPECT_EQ(found->attempt, 6);
+  EXPECT_FALSE(of_another.found);
+  EXPECT_TRUE(of_another.locked);
 }
 
 TEST_F(Preparation, SweepsWhatDeadWritersLeft) {
