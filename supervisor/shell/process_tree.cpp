@@ -29,6 +29,12 @@ ProcessTable all_processes() {
   return table;
 }
 
+const ProcessFacts* parent_in(const ProcessTable& table, const ProcessFacts& process) {
+  const auto found = table.find(process.parent);
+  if (found == table.end() || found->second.start_ticks > process.start_ticks) return nullptr;
+  return &found->second;
+}
+
 bool bears_marks_of(const Launch& launch, const std::optional<LaunchMarks>& marks) {
   return marks && !launch.marks.run_id.empty() && launch.marks.attempt > 0 && marks->run_id == launch.marks.run_id &&
          marks->attempt == launch.marks.attempt && marks->state_id == launch.marks.state_id;

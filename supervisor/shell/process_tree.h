@@ -27,6 +27,9 @@ using ProcessTable = std::map<pid_t, ProcessFacts>;
 // Everything that runs, as of about now.
 ProcessTable all_processes();
 
+// The parent in the table; null when it is not there. Pure.
+const ProcessFacts* parent_in(const ProcessTable& table, const ProcessFacts& process);
+
 // Whether nobody's orphan has become our child but these. The kernel gives orphans to a subreaper's first living thread
 // (kernel/exit.c, find_new_reaper), which is the one with the process's number; the children of the other threads are
 // those that they started themselves. False where it does not tell (it was built without CONFIG_PROC_CHILDREN).

@@ -63,11 +63,7 @@ class Search {
     return process.ended || process.start_ticks < launch_.leader.start_ticks;
   }
 
-  const ProcessFacts* parent_of(const ProcessFacts& process) const {
-    const auto found = table_.find(process.parent);
-    if (found == table_.end() || found->second.start_ticks > process.start_ticks) return nullptr;
-    return &found->second;
-  }
+  const ProcessFacts* parent_of(const ProcessFacts& process) const { return parent_in(table_, process); }
 
   const ProcessTable& table_;
   const Launch& launch_;

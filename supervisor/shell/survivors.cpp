@@ -24,34 +24,21 @@ using Marked = std::map<pid_t, LaunchMarks>;
 class Kin {
  public:
   Kin(const ProcessTable& table, pid_t own_pid) : table_(table), own_pid_(own_pid) {
-    for (const ProcessFacts* at = find(own_pid); at != nullptr && elders_.insert(at->pid).second; at = parent_of(*at)) {
+    const auto self = table.find(own_pid);
+    for (const ProcessFacts* at = self == table.end() ? nullptr : &self->second;
+         at != nullptr && elders_.insert(at->pid).second; at = parent_in(table_, *at)) {
     }
   }
 
   bool is_ours(const ProcessFacts& process) const {
-    return elders_.contains(process.pid) ||
-           is_below(process, [this](const ProcessFacts& parent) { return parent.pid == own_pid_; });
+    const ProcessFacts* at = &process;
+    for (int steps = 0; at != nullptr && steps < kGenerationsMax; ++steps, at = parent_in(table_, *at)) {
+      if (at->pid == own_pid_) return true;
+    }
+    return elders_.contains(process.pid);
   }
 
  private:
-  template <class Is>
-  bool is_below(const ProcessFacts& process, const Is& is) const {
-    const ProcessFacts* at = parent_of(process);
-    for (int steps = 0; at != nullptr && steps < kGenerationsMax; ++steps, at = parent_of(*at)) {
-      if (is(*at)) return true;
-    }
-    return false;
-  }
-  const ProcessFacts* find(pid_t pid) const {
-    const auto found = table_.find(pid);
-    return found == table_.end() ? nullptr : &found->second;
-  }
-  // A parent that is younger than its child is somebody else who was given the number.
-  const ProcessFacts* parent_of(const ProcessFacts& process) const {
-    const ProcessFacts* parent = find(process.parent);
-    return parent == nullptr || parent->start_ticks > process.start_ticks ? nullptr : parent;
-  }
-
   const ProcessTable& table_;
   const pid_t own_pid_;
   std::set<pid_t> elders_;
